@@ -1,0 +1,54 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "fedmeta/core/result.h"
+#include "fedmeta/core/rng.h"
+#include "fedmeta/core/state_layout.h"
+
+namespace fedmeta {
+
+/// Parameters by position of Model::tensors(); views into one flat tensor, or fast weights
+/// with a graph behind them. Any device, any floating dtype (tests use float64).
+using Parameters = std::span<const at::Tensor>;
+
+/// What a fully connected model is made of, so that a fused kernel can run it without a graph.
+struct MlpShape {
+  std::vector<std::int64_t> widths;  ///< input, hidden..., output
+  enum class Activation { kRelu, kTanh, kSoftplus } activation = Activation::kRelu;
+};
+
+/// A function of parameters and inputs; holds no parameters of its own.
+/// Thread-compatible: one Clone() per worker thread (a TorchScript module keeps its
+/// attributes as shared state). LibTorch exceptions may leave Forward; MetaLearner catches.
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual std::span<const TensorSpec> tensors() const = 0;
+  /// inputs [examples, ...] -> outputs [examples, outputs].
+  virtual at::Tensor Forward(Parameters parameters, const at::Tensor& inputs) const = 0;
+  /// One flat float32 vector in the order of tensors(), as PyTorch would initialise the same layers.
+  virtual std::vector<float> InitialParameters(Rng& rng) const = 0;
+  /// Set where the model is a plain MLP (weights [out, in] and bias [out] alternate in tensors()).
+  virtual std::optional<MlpShape> mlp_shape() const { return std::nullopt; }
+  virtual std::unique_ptr<Model> Clone() const = 0;
+};
+
+/// What a model is built for, beside its own settings.
+struct ModelContext {
+  std::vector<std::int64_t> input_shape;  ///< of one example, e.g. {1, 28, 28}
+  std::int64_t outputs = 0;
+};
+
+/// Coordinates of all tensors.
+std::size_t ParameterCount(const Model& model);
+/// Views of a flat [P] tensor in the shapes of model.tensors(); keeps the graph.
+std::vector<at::Tensor> SplitParameters(const Model& model, const at::Tensor& flat);
+
+}  // namespace fedmeta

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "fedmeta/client/data/dataset.h"
+#include "fedmeta/core/result.h"
+#include "fedmeta/core/rng.h"
+
+namespace fedmeta {
+
+/// Examples as flat floats; client/task_source.cc makes tensors of them.
+struct ExampleSet {
+  std::vector<std::int64_t> example_shape;
+  std::size_t count = 0;
+  std::vector<float> inputs;             ///< count x product(example_shape)
+  std::vector<std::int64_t> labels;      ///< kClass: count codes in [0, outputs)
+  std::vector<float> targets;            ///< kBinary, kReal: count x target width
+};
+
+struct TaskExamples {
+  ExampleSet support, query;
+};
+
+enum class DataPart : std::uint8_t { kTrain, kValidation, kTest };
+
+/// Draws one client's tasks. Draws depend on the Rng only. Not thread-safe: one a client.
+class TaskGenerator {
+ public:
+  virtual ~TaskGenerator() = default;
+  /// What Draw(part, shots) can give, or the reason why not ("5 ways need 5 classes, this client has 3"): said before round 1.
+  virtual Status CanDraw(DataPart part, std::int64_t shots) const = 0;
+  /// One task. `shots`: support examples a class (points, in regression); 0: the experiment's.
+  /// Query examples never stand in the support set.
+  virtual Result<TaskExamples> Draw(DataPart part, std::int64_t shots, Rng& rng) = 0;
+  /// All training examples under this client's own codes, for the averaging algorithms.
+  virtual Result<ExampleSet> TrainingExamples(Rng& rng) = 0;
+  virtual TargetKind target_kind() const = 0;
+  /// Outputs that a task needs: ways, or 1.
+  virtual std::int64_t task_outputs() const = 0;
+  virtual std::size_t examples() const = 0;  ///< rows this client holds; 0 where tasks are drawn from a formula
+};
+
+}  // namespace fedmeta

@@ -1,0 +1,1 @@
+# Installed later in this file's history: see docs/contributors.md.

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "fedmeta/algorithms/server/server_registry.h"
+#include "fedmeta/configs/validated.h"
+#include "fedmeta/coordinator/leg.h"
+#include "fedmeta/coordinator/round_store.h"
+#include "fedmeta/core/clock.h"
+#include "fedmeta/core/logger.h"
+#include "fedmeta/core/result.h"
+#include "fedmeta/records/run_observer.h"
+#include "fedmeta/transport/coordinator_endpoint.h"
+#include "fedmeta/v1/coordinator.pb.h"
+#include "fedmeta/v1/experiment.pb.h"
+
+namespace fedmeta {
+
+/// Runs one experiment over live clients: maps the engine's instructions to threads (one Asio strand, one store thread, one work thread)
+/// and is the endpoint that the transport server calls. Its twin in the simulator runs everything on the calling thread.
+class LiveCoordinator : public CoordinatorEndpoint {
+ public:
+  struct Options {
+    v1::Experiment experiment;
+    v1::Limits limits;
+    std::vector<Leg> legs;
+    ServerRegistry registry;
+  };
+  /// Everything borrowed outlives it.
+  static std::unique_ptr<LiveCoordinator> Create(Options options, RoundStore& store, RunObserver& observer, const Clock& clock, Logger& logger);
+
+  virtual void Start() = 0;
+  /// Thread-safe: SIGTERM and Ctrl-C.
+  virtual void Cancel(const std::string& reason, bool interrupted) = 0;
+  /// Blocks until the summary is on disk and every client has heard that all is done (or `farewell_ms` passed). The run's outcome.
+  virtual Result<RunSummary> Wait(int farewell_ms) = 0;
+};
+
+}  // namespace fedmeta

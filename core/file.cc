@@ -1,0 +1,104 @@
+#include "fedmeta/core/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace fedmeta {
+namespace {
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  ~FileDescriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+Error SystemError(const char* doing, const std::filesystem::path& path) {
+  const int code = errno;
+  const ErrorCode kind = code == ENOENT ? ErrorCode::kNotFound
+                         : code == ENOSPC || code == EDQUOT ? ErrorCode::kResourceExhausted
+                                                            : ErrorCode::kInternal;
+  return {kind, std::string(doing) + " " + path.string() + ": " + std::strerror(code)};
+}
+
+Status WriteAll(int fd, std::span<const std::byte> content, const std::filesystem::path& path) {
+  while (!content.empty()) {
+    const ssize_t written = ::write(fd, content.data(), content.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return SystemError("cannot write", path);
+    }
+    content = content.subspan(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> ReadFile(const std::filesystem::path& path) {
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) return SystemError("cannot read", path);
+  std::string content;
+  char buffer[1 << 16];
+  for (;;) {
+    const ssize_t got = ::read(file.get(), buffer, sizeof(buffer));
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      return SystemError("cannot read", path);
+    }
+    if (got == 0) return content;
+    content.append(buffer, static_cast<std::size_t>(got));
+  }
+}
+
+Status WriteFileAtomically(const std::filesystem::path& path, std::span<const std::byte> content, unsigned mode) {
+  const std::filesystem::path temporary = path.string() + ".tmp" + std::to_string(::getpid());
+  const auto fail = [&](Error error) {
+    ::unlink(temporary.c_str());
+    return error;
+  };
+  {
+    const FileDescriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
+    if (file.get() < 0) return SystemError("cannot create", temporary);
+    if (const Status status = WriteAll(file.get(), content, path); !status.ok()) return fail(status.error());
+    if (::fsync(file.get()) != 0) return fail(SystemError("cannot sync", path));
+  }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) return fail(SystemError("cannot replace", path));
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  const FileDescriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.get() >= 0 && ::fsync(directory.get()) != 0 && errno != EINVAL) return SystemError("cannot sync", folder);
+  return {};
+}
+
+Status WriteFileAtomically(const std::filesystem::path& path, std::string_view content, unsigned mode) {
+  return WriteFileAtomically(path, AsBytes(content), mode);
+}
+
+Status AppendFile(const std::filesystem::path& path, std::string_view content) {
+  const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  if (file.get() < 0) return SystemError("cannot open", path);
+  return WriteAll(file.get(), AsBytes(content), path);
+}
+
+Status MakeWritableFolder(const std::filesystem::path& path, unsigned mode) {
+  std::error_code error;
+  const bool existed = std::filesystem::exists(path, error);
+  std::filesystem::create_directories(path, error);
+  if (error) return Error(ErrorCode::kInternal, "cannot create folder " + path.string() + ": " + error.message());
+  if (!existed) ::chmod(path.c_str(), mode);
+  if (::access(path.c_str(), W_OK | X_OK) != 0) return SystemError("cannot write into folder", path);
+  return {};
+}
+
+}  // namespace fedmeta

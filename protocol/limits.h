@@ -1,0 +1,15 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace fedmeta {
+
+inline constexpr std::size_t kMaximumNameBytes = 256;
+inline constexpr std::size_t kMaximumPlanBytes = 64 * 1024;
+inline constexpr std::size_t kMaximumAssignmentBytes = 256 * 1024;
+inline constexpr std::size_t kPieceBytes = 1024 * 1024;        ///< largest piece of a stream
+inline constexpr std::size_t kMaximumMessageBytes = kPieceBytes + 64 * 1024;
+inline constexpr std::size_t kMaximumEvaluationCells = 4096;   ///< shots x learning rates x steps of one plan
+
+}  // namespace fedmeta

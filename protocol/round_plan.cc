@@ -1,0 +1,99 @@
+#include "fedmeta/protocol/round_plan.h"
+
+#include <cmath>
+
+#include "fedmeta/protocol/limits.h"
+#include "fedmeta/v1/round.pb.h"
+
+namespace fedmeta {
+
+struct RoundPlan::Content {
+  v1::RoundPlan message;
+  std::string bytes;
+  Digest hash;
+  RoundKey key;
+  std::optional<RoundKey> parent;
+  Digest assignment_hash;
+  Digest state_hash;
+};
+
+namespace {
+
+Error Refused(const std::string& what) { return {ErrorCode::kInvalidArgument, "round plan: " + what}; }
+
+Status CheckEvaluate(const v1::Evaluate& evaluate) {
+  if (evaluate.part() != v1::PART_VALIDATION && evaluate.part() != v1::PART_TEST) return Refused("unknown part");
+  if (evaluate.shots().empty() || evaluate.learning_rates().empty() || evaluate.steps().empty()) {
+    return Refused("evaluation needs shots, learning_rates and steps");
+  }
+  const double cells = static_cast<double>(evaluate.shots_size()) * evaluate.learning_rates_size() * evaluate.steps_size();
+  if (cells > static_cast<double>(kMaximumEvaluationCells)) {
+    return Refused("shots x learning_rates x steps must be <= " + std::to_string(kMaximumEvaluationCells));
+  }
+  for (int i = 1; i < evaluate.steps_size(); ++i) {
+    if (evaluate.steps(i) <= evaluate.steps(i - 1)) return Refused("steps must ascend");
+  }
+  for (const double rate : evaluate.learning_rates()) {
+    if (!std::isfinite(rate) || rate <= 0) return Refused("learning rates must be finite and > 0");
+  }
+  if (evaluate.episodes() == 0) return Refused("episodes must be > 0");
+  return {};
+}
+
+}  // namespace
+
+Result<RoundPlan> RoundPlan::Parse(std::string bytes) {
+  if (bytes.size() > kMaximumPlanBytes) {
+    return Refused("at most " + std::to_string(kMaximumPlanBytes) + " bytes, got " + std::to_string(bytes.size()));
+  }
+  auto content = std::make_shared<Content>();
+  if (!content->message.ParseFromString(bytes)) return Refused("not a protobuf message of its kind");
+  const v1::RoundPlan& message = content->message;
+  FEDMETA_ASSIGN_OR_RETURN(content->key, FromMessage(message.key()));
+  if (message.has_parent()) {
+    FEDMETA_ASSIGN_OR_RETURN(content->parent, FromMessage(message.parent()));
+    if (content->parent->experiment != content->key.experiment) return Refused("parent belongs to another experiment");
+  }
+  FEDMETA_ASSIGN_OR_RETURN(content->assignment_hash, Digest::FromBytes(message.assignment_hash()));
+  FEDMETA_ASSIGN_OR_RETURN(content->state_hash, Digest::FromBytes(message.state_hash()));
+  if (message.assignment_size() == 0 || message.assignment_size() > kMaximumAssignmentBytes) {
+    return Refused("assignment_size must be 1 to " + std::to_string(kMaximumAssignmentBytes));
+  }
+  if (message.state_coordinates() == 0 || message.state_coordinates() > (std::uint64_t{1} << 40)) {
+    return Refused("state_coordinates must be 1 to 2^40");
+  }
+  if (!std::isfinite(message.maximum_weight()) || message.maximum_weight() <= 0) return Refused("maximum_weight must be finite and > 0");
+  switch (message.work_case()) {
+    case v1::RoundPlan::kTrain:
+      if (content->key.purpose != Purpose::kTrain) return Refused("work and purpose differ");
+      break;
+    case v1::RoundPlan::kEvaluate:
+      if (content->key.purpose != Purpose::kEvaluate) return Refused("work and purpose differ");
+      FEDMETA_RETURN_IF_ERROR(CheckEvaluate(message.evaluate()));
+      break;
+    default:
+      return Refused("no work that this version knows");
+  }
+  content->hash = Digest::Of(bytes);
+  content->bytes = std::move(bytes);
+  return RoundPlan(std::move(content));
+}
+
+Result<RoundPlan> RoundPlan::Create(const v1::RoundPlan& message) { return Parse(message.SerializeAsString()); }
+
+const RoundKey& RoundPlan::key() const { return content_->key; }
+const std::optional<RoundKey>& RoundPlan::parent() const { return content_->parent; }
+const Digest& RoundPlan::assignment_hash() const { return content_->assignment_hash; }
+const Digest& RoundPlan::state_hash() const { return content_->state_hash; }
+const Digest& RoundPlan::hash() const { return content_->hash; }
+std::string_view RoundPlan::bytes() const { return content_->bytes; }
+const v1::RoundPlan& RoundPlan::message() const { return content_->message; }
+
+std::size_t MetricCells(const v1::RoundPlan& message) {
+  if (!message.has_evaluate()) return 1;
+  const v1::Evaluate& evaluate = message.evaluate();
+  return static_cast<std::size_t>(evaluate.shots_size()) * static_cast<std::size_t>(evaluate.learning_rates_size()) *
+         static_cast<std::size_t>(evaluate.steps_size());
+}
+
+}  // namespace fedmeta

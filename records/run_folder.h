@@ -1,0 +1,29 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "fedmeta/core/clock.h"
+#include "fedmeta/core/result.h"
+#include "fedmeta/records/run_observer.h"
+
+namespace fedmeta {
+
+/// Writes the run folder of the contract: experiment.yaml, manifest.json, rounds.jsonl, evaluation.jsonl, metrics.csv, summary.json,
+/// checkpoints/, load.py, report.html. A crash never leaves a half file under its final name.
+class RunFolder : public RunObserver {
+ public:
+  struct Options {
+    std::filesystem::path dir;      ///< created; refused when it already holds a run
+    std::string experiment_yaml;    ///< resolved
+    ManifestFacts manifest;
+  };
+  static Result<std::unique_ptr<RunFolder>> Create(const Options& options, const Clock& clock);
+  virtual const std::filesystem::path& dir() const = 0;
+};
+
+/// `--out`, or runs/<name>-<UTC time>/ under the current directory.
+std::filesystem::path DefaultRunFolder(const std::string& experiment, const Clock& clock);
+
+}  // namespace fedmeta
