@@ -1,0 +1,15 @@
+#pragma once
+
+#include "fedmeta/cli/command.h"
+#include "fedmeta/client/data/source.h"
+#include "fedmeta/configs/plugin_tables.h"
+
+namespace fedmeta {
+
+// Subcommands that need no LibTorch; one file each.
+Command CheckCommand(const PluginTables& tables, const DataRegistry& data);
+Command ExplainCommand(const PluginTables& tables);
+Command PkiCommand();
+Command ReportCommand();
+
+}  // namespace fedmeta
