@@ -14,33 +14,41 @@ namespace fedmeta {
 
 /// What one client has to say about one round.
 struct Contribution {
-  std::vector<float> update;         ///< layout size for training, empty for evaluation
-  double weight = 0;                 ///< training: > 0; evaluation: 1
-  std::vector<MetricSums> metrics;   ///< one a metric cell
+  std::vector<float> update;        ///< layout size for training, empty for evaluation
+  double weight = 0;                ///< training: > 0; evaluation: 1
+  std::vector<MetricSums> metrics;  ///< one a metric cell
 };
 
 /// The mean of a round.
 struct DecodedSum {
-  std::vector<double> mean;          ///< weighted mean of the updates; empty for evaluation
-  double weight = 0;                 ///< summed
-  std::vector<MetricSums> metrics;   ///< summed over clients
+  std::vector<double> mean;         ///< weighted mean of the updates; empty for evaluation
+  double weight = 0;                ///< summed
+  std::vector<MetricSums> metrics;  ///< summed over clients
   std::uint32_t contributors = 0;
 };
 
-/// The only owner of "clip, append weight, append metric sums, encode, decode, divide". Used in plain mode too, so that
-/// secure aggregation is not a second path. Immutable, thread-safe.
+/// The only owner of "clip, append weight, append metric sums, encode, decode, divide". Used in
+/// plain mode too, so that secure aggregation is not a second path. Immutable, thread-safe; borrows
+/// the layout.
 ///
 /// On the wire (plain): update as float32, then weight and metric sums as float64, little-endian.
 /// In the sum: 64-bit two's-complement fixed point, 2^-38 of a unit for weight x update entries,
-/// 2^-20 of a unit for weights and metric sums (they are large). Out of range is an error that names the tensor.
-/// So order, threads, ranks and the live federation give the same bits.
+/// 2^-20 of a unit for weights and metric sums (they are large), rounded to nearest, ties to even.
+/// The weight that multiplies an update is the rounded one, so that the mean is that of the weights
+/// that were summed. So order, threads, ranks and the live federation give the same bits.
+///
+/// Refused (kInvalidArgument, naming tensor or metric): values that are not finite, values so large
+/// that `maximum_contributors` of them could overflow 63 bits, a weight outside [2^-20,
+/// maximum_weight] after rounding, negative counts, more than one client in a contribution, wrong
+/// sizes.
 class ContributionCodec {
  public:
   struct Options {
     const StateLayout* layout = nullptr;  ///< null for evaluation: no update
     std::size_t metric_cells = 1;
     double maximum_weight = 1;
-    std::uint32_t maximum_contributors = 1;  ///< bounds the sum: entries are refused that could overflow it
+    std::uint32_t maximum_contributors =
+        1;  ///< bounds the sum: entries that could overflow it are refused
   };
   static Result<ContributionCodec> Create(const Options& options);
 
@@ -48,21 +56,33 @@ class ContributionCodec {
   std::size_t wire_size() const;     ///< bytes of a payload
   std::size_t encoded_size() const;  ///< words of an encoded contribution: update, weight, metrics
 
-  /// Client: refuses non-finite or out-of-range values, a weight outside (0, maximum_weight], wrong sizes.
+  /// Client.
   Result<Bytes> ToWire(const Contribution& contribution) const;
   /// Coordinator: hostile input. The same checks as ToWire.
   Result<Contribution> FromWire(std::span<const std::byte> payload) const;
   Result<std::vector<std::uint64_t>> Encode(const Contribution& contribution) const;
-  /// FromWire and Encode in one pass over the payload, without copies of the update.
+  /// FromWire and Encode in one pass over the payload, without copies of the update. `encoded` is
+  /// resized; give the same vector again to save its allocation. After an error its content is
+  /// unspecified.
   Status EncodeWire(std::span<const std::byte> payload, std::vector<std::uint64_t>& encoded) const;
+  /// `sum`: words of `contributors` encoded contributions, added modulo 2^64.
   Result<DecodedSum> Decode(std::span<const std::uint64_t> sum, std::uint32_t contributors) const;
 
  private:
   ContributionCodec() = default;
+  std::size_t tail_size() const;  // float64 values after the update: weight, metrics
+  Status CheckShape(const Contribution& contribution) const;
+  Status CheckTail(std::span<const double> tail) const;
+  Status CheckUpdate(std::span<const std::byte> update, double weight) const;
+  Status EncodeParts(std::span<const std::byte> update, std::span<const double> tail,
+                     std::span<std::uint64_t> encoded) const;
+  Error BadEntry(std::span<const std::byte> update, double weight) const;
+
   const StateLayout* layout_ = nullptr;
   std::size_t update_size_ = 0;
   std::size_t metric_cells_ = 1;
   double maximum_weight_ = 1;
+  double largest_word_ = 0;  // of one contribution, as an integer-valued double
   std::uint32_t maximum_contributors_ = 1;
 };
 

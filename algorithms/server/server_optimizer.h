@@ -15,9 +15,10 @@ namespace fedmeta {
 class ServerOptimizer {
  public:
   virtual ~ServerOptimizer() = default;
-  /// `first`: position of state[0] in the whole layout, so that moments keep their place when only some segments are
-  /// optimised. `round` counts from 1 to `rounds`.
-  virtual void Step(std::size_t first, std::span<float> state, std::span<const double> mean, std::uint64_t round) = 0;
+  /// `first`: position of state[0] in the whole layout, so that moments keep their place when only
+  /// some segments are optimised. `round` counts from 1 to `rounds`.
+  virtual void Step(std::size_t first, std::span<float> state, std::span<const double> mean,
+                    std::uint64_t round) = 0;
   /// Moments and counters; restoring makes the next Step continue bit-identically.
   virtual Bytes Save() const = 0;
   virtual Status Restore(std::span<const std::byte> saved) = 0;

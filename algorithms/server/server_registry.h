@@ -1,11 +1,11 @@
 #pragma once
 
-#include <google/protobuf/any.pb.h>
-
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
+
+#include <google/protobuf/any.pb.h>
 
 #include "fedmeta/algorithms/server/aggregator.h"
 #include "fedmeta/algorithms/server/server_optimizer.h"
@@ -14,9 +14,10 @@
 
 namespace fedmeta {
 
-using AggregatorFactory = std::function<Result<std::unique_ptr<Aggregator>>(const google::protobuf::Any& settings)>;
-using OptimizerFactory =
-    std::function<Result<std::unique_ptr<ServerOptimizer>>(const google::protobuf::Any& settings, const OptimizerContext&)>;
+using AggregatorFactory =
+    std::function<Result<std::unique_ptr<Aggregator>>(const google::protobuf::Any& settings)>;
+using OptimizerFactory = std::function<Result<std::unique_ptr<ServerOptimizer>>(
+    const google::protobuf::Any& settings, const OptimizerContext&)>;
 
 /// By name; values handed to main, so that a consumer adds its own.
 struct ServerRegistry {
@@ -25,8 +26,10 @@ struct ServerRegistry {
 };
 
 ServerRegistry BuiltinServer();
-Result<std::unique_ptr<Aggregator>> MakeAggregator(const ServerRegistry& registry, const v1::Plugin& choice);
-Result<std::unique_ptr<ServerOptimizer>> MakeOptimizer(const ServerRegistry& registry, const v1::Plugin& choice,
+Result<std::unique_ptr<Aggregator>> MakeAggregator(const ServerRegistry& registry,
+                                                   const v1::Plugin& choice);
+Result<std::unique_ptr<ServerOptimizer>> MakeOptimizer(const ServerRegistry& registry,
+                                                       const v1::Plugin& choice,
                                                        const OptimizerContext& context);
 
 }  // namespace fedmeta
