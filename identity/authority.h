@@ -11,8 +11,9 @@
 
 namespace fedmeta {
 
-/// The consortium's certificate authority: offline, not run by the coordinator. ECDSA P-256, SHA-256, random 128-bit serials.
-/// Files: authority.pem, authority.key (0600), issued.txt (one line a certificate: serial, not after, identity).
+/// The consortium's certificate authority: offline, not run by the coordinator. ECDSA P-256,
+/// SHA-256, random 128-bit serials. Files: authority.pem, authority.key (0600), issued.txt (one
+/// line a certificate: serial, not after, identity).
 struct AuthorityOptions {
   std::filesystem::path dir;
   std::string federation;
@@ -21,13 +22,13 @@ struct AuthorityOptions {
 /// Refuses a folder that already holds an authority.
 Status InitAuthority(const AuthorityOptions& options, const Clock& clock);
 
-/// On the party's own machine: makes <name>.key (0600) where it stays, and <name>.csr with the identity as URI SAN.
-/// Coordinators may add DNS names and IP addresses for server verification.
+/// On the party's own machine: makes <name>.key (0600) where it stays, and <name>.csr with the
+/// identity as URI SAN. Coordinators may add DNS names and IP addresses for server verification.
 struct RequestOptions {
   std::filesystem::path dir;
   IdentityUri identity;
-  std::vector<std::string> dns_names;
-  std::vector<std::string> ip_addresses;
+  std::vector<std::string> dns_names = {};
+  std::vector<std::string> ip_addresses = {};
 };
 /// Never overwrites a key. Returns the path of the request.
 Result<std::filesystem::path> MakeRequest(const RequestOptions& options);
@@ -35,19 +36,20 @@ Result<std::filesystem::path> MakeRequest(const RequestOptions& options);
 struct SignOptions {
   std::filesystem::path authority_dir;
   std::filesystem::path request;
-  std::filesystem::path certificate;          ///< written
+  std::filesystem::path certificate;  ///< written
   int days = 365;
-  std::optional<std::string> expected_identity;  ///< refuse a request that asks for another one
+  std::optional<std::string> expected_identity = {};  ///< refuse a request that asks for another one
 };
-/// Verifies the request's own signature, its key (P-256) and that its one URI SAN is an identity of this federation. The certificate has
-/// key usage digitalSignature, extended usage serverAuth for a coordinator, else clientAuth.
+/// Verifies the request's own signature, its key (P-256) and that its one URI SAN is an identity of
+/// this federation. The certificate has key usage digitalSignature, extended usage serverAuth for a
+/// coordinator, else clientAuth.
 Result<IdentityUri> SignRequest(const SignOptions& options, const Clock& clock);
 
 struct CertificateInfo {
-  std::string identity;      ///< URI SAN, or empty
+  std::string identity;  ///< URI SAN, or empty
   std::string issuer;
   std::string serial_hex;
-  std::string not_before, not_after;   ///< RFC 3339
+  std::string not_before, not_after;  ///< RFC 3339
   double days_left = 0;
   std::vector<std::string> usages, dns_names, ip_addresses;
   std::string sha256;

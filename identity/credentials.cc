@@ -1,0 +1,144 @@
+#include "fedmeta/identity/credentials.h"
+
+#include <openssl/x509_vfy.h>
+
+#include "fedmeta/core/file.h"
+#include "fedmeta/identity/x509.h"
+
+namespace fedmeta {
+namespace {
+
+using Store = std::unique_ptr<X509_STORE, x509::Free<X509_STORE_free>>;
+using StoreContext = std::unique_ptr<X509_STORE_CTX, x509::Free<X509_STORE_CTX_free>>;
+
+Error Refuse(const std::string& path, const std::string& why) {
+  return {ErrorCode::kInvalidArgument, path + " " + why};
+}
+
+Result<std::string> ReadPart(const char* field, const std::string& path) {
+  if (path.empty())
+    return Error(ErrorCode::kInvalidArgument,
+                 std::string("identity.") + field + " is missing: name a PEM file");
+  auto content = ReadFile(path);
+  if (!content.ok()) {
+    return content.error().WithContext(std::string("identity.") + field);
+  }
+  return content;
+}
+
+Status CheckDates(X509* certificate, const std::string& path, WallTime now) {
+  const WallTime from = x509::ToWallTime(X509_get0_notBefore(certificate));
+  const WallTime until = x509::ToWallTime(X509_get0_notAfter(certificate));
+  if (now < from) {
+    return Refuse(path, "is not valid before " + FormatUtc(from) +
+                            ", and this machine's clock says " + FormatUtc(now) +
+                            ": check the clock");
+  }
+  if (now > until) {
+    return Refuse(path, "expired on " + FormatUtc(until) + " (now " + FormatUtc(now) +
+                            "): ask the authority to sign a new request");
+  }
+  return {};
+}
+
+Result<IdentityUri> CheckIdentity(X509* certificate, const std::string& path,
+                                  IdentityRole expected) {
+  const x509::AlternativeNames names = x509::NamesOf(certificate);
+  if (names.uris.size() != 1) {
+    return Refuse(
+        path,
+        "has " + std::to_string(names.uris.size()) +
+            " URI names, an identity is exactly one: make a request with `fedmeta pki request`");
+  }
+  auto identity = IdentityUri::Parse(names.uris.front());
+  if (!identity.ok()) return identity.error().WithContext(path);
+  if (identity.value().role != expected) {
+    return Refuse(path, "is for " + identity.value().ToString() + ", but a " +
+                            std::string(RoleName(expected)) +
+                            "'s certificate is needed here: ask the authority for one");
+  }
+  return identity;
+}
+
+Status CheckUsage(X509* certificate, const std::string& path, IdentityRole role) {
+  const bool server = role == IdentityRole::kCoordinator;
+  const std::uint32_t needed = server ? XKU_SSL_SERVER : XKU_SSL_CLIENT;
+  if ((X509_get_extension_flags(certificate) & EXFLAG_XKUSAGE) == 0 ||
+      (X509_get_extended_key_usage(certificate) & needed) == 0) {
+    return Refuse(path, std::string("lacks the extended key usage ") +
+                            (server ? "serverAuth" : "clientAuth") +
+                            ": have it signed with `fedmeta pki sign`");
+  }
+  return {};
+}
+
+Status CheckChain(const std::vector<x509::Certificate>& own,
+                  const std::vector<x509::Certificate>& trusted, const v1::Identity& files,
+                  IdentityRole role, WallTime now) {
+  const Store store(X509_STORE_new());
+  for (const x509::Certificate& authority : trusted) {
+    FEDMETA_RETURN_IF_ERROR(CheckDates(authority.get(), files.trust(), now));
+    X509_STORE_add_cert(store.get(), authority.get());
+  }
+  const auto free_stack = [](STACK_OF(X509) * stack) {
+    sk_X509_free(stack);
+  };  // the certificates stay ours
+  const std::unique_ptr<STACK_OF(X509), decltype(free_stack)> chain(sk_X509_new_null(), free_stack);
+  for (std::size_t i = 1; i < own.size(); ++i) sk_X509_push(chain.get(), own[i].get());
+  const StoreContext context(X509_STORE_CTX_new());
+  if (!chain ||
+      X509_STORE_CTX_init(context.get(), store.get(), own.front().get(), chain.get()) != 1) {
+    return Error(ErrorCode::kInternal, "OpenSSL cannot verify a certificate: " + x509::LastError());
+  }
+  X509_VERIFY_PARAM* parameters = X509_STORE_CTX_get0_param(context.get());
+  X509_VERIFY_PARAM_set_time(parameters, std::chrono::system_clock::to_time_t(now));
+  X509_VERIFY_PARAM_set_purpose(parameters, role == IdentityRole::kCoordinator
+                                                ? X509_PURPOSE_SSL_SERVER
+                                                : X509_PURPOSE_SSL_CLIENT);
+  if (X509_verify_cert(context.get()) == 1) return {};
+  return Refuse(files.certificate(),
+                "is not issued by the authority in " + files.trust() + " (" +
+                    X509_verify_cert_error_string(X509_STORE_CTX_get_error(context.get())) +
+                    "): both must come from one federation");
+}
+
+}  // namespace
+
+Result<Credentials> LoadCredentials(const v1::Identity& files, IdentityRole expected_role,
+                                    const Clock& clock) {
+  Credentials credentials;
+  FEDMETA_ASSIGN_OR_RETURN(credentials.certificate_pem,
+                           ReadPart("certificate", files.certificate()));
+  FEDMETA_ASSIGN_OR_RETURN(std::string key_pem, ReadPart("key", files.key()));
+  credentials.key_pem = SecretBytes(key_pem);
+  OPENSSL_cleanse(key_pem.data(), key_pem.size());
+  FEDMETA_ASSIGN_OR_RETURN(credentials.trust_pem, ReadPart("trust", files.trust()));
+
+  FEDMETA_ASSIGN_OR_RETURN(
+      const auto own, x509::ParseCertificates(credentials.certificate_pem, files.certificate()));
+  FEDMETA_ASSIGN_OR_RETURN(const x509::Key key,
+                           x509::ParseKey(credentials.key_pem.Expose(), files.key()));
+  FEDMETA_ASSIGN_OR_RETURN(const auto trusted,
+                           x509::ParseCertificates(credentials.trust_pem, files.trust()));
+
+  X509* certificate = own.front().get();
+  FEDMETA_ASSIGN_OR_RETURN(credentials.identity,
+                           CheckIdentity(certificate, files.certificate(), expected_role));
+  if (!x509::IsP256(X509_get0_pubkey(certificate))) {
+    return Refuse(files.certificate(),
+                  "has a key that is not ECDSA P-256: make one with `fedmeta pki request`");
+  }
+  if (EVP_PKEY_eq(X509_get0_pubkey(certificate), key.get()) != 1) {
+    return Refuse(files.key(), "does not belong to " + files.certificate() +
+                                   ": use the key that was made with its request");
+  }
+  const WallTime now = clock.Wall();
+  FEDMETA_RETURN_IF_ERROR(CheckDates(certificate, files.certificate(), now));
+  FEDMETA_RETURN_IF_ERROR(CheckUsage(certificate, files.certificate(), expected_role));
+  FEDMETA_RETURN_IF_ERROR(CheckChain(own, trusted, files, expected_role, now));
+  const auto left = x509::ToWallTime(X509_get0_notAfter(certificate)) - now;
+  credentials.days_left = std::chrono::duration<double, std::ratio<86'400>>(left).count();
+  return credentials;
+}
+
+}  // namespace fedmeta

@@ -10,8 +10,9 @@
 
 namespace fedmeta {
 
-/// A party's own certificate, key and the authority it trusts, read and checked before anything is dialled or served:
-/// key matches certificate, chain verifies, within its dates, one URI SAN with the expected role and the right extended key usage.
+/// A party's own certificate, key and the authority it trusts, read and checked before anything is
+/// dialled or served: key matches certificate, chain verifies, within its dates, one URI SAN with
+/// the expected role and the right extended key usage.
 struct Credentials {
   std::string certificate_pem;
   SecretBytes key_pem;
@@ -19,6 +20,7 @@ struct Credentials {
   IdentityUri identity;
   double days_left = 0;
 };
-Result<Credentials> LoadCredentials(const v1::Identity& files, IdentityRole expected_role, const Clock& clock);
+Result<Credentials> LoadCredentials(const v1::Identity& files, IdentityRole expected_role,
+                                    const Clock& clock);
 
 }  // namespace fedmeta

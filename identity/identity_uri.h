@@ -11,8 +11,9 @@ namespace fedmeta {
 
 enum class IdentityRole : std::uint8_t { kCoordinator, kClient, kResearcher, kAuditor };
 
-/// spiffe://<federation>/{coordinator,client,researcher,auditor}/<name>: the only source of identity, from the certificate's
-/// URI SAN, never from a message. Federation and name: letters, digits, '-', '_', '.', at most 128 characters each.
+/// spiffe://<federation>/{coordinator,client,researcher,auditor}/<name>: the only source of
+/// identity, from the certificate's URI SAN, never from a message. Federation and name: letters,
+/// digits, '-', '_', '.', at most 128 characters each.
 struct IdentityUri {
   std::string federation;
   IdentityRole role = IdentityRole::kClient;
