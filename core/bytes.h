@@ -12,7 +12,9 @@ namespace fedmeta {
 
 using Bytes = std::vector<std::byte>;
 
-inline std::span<const std::byte> AsBytes(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
+inline std::span<const std::byte> AsBytes(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
 template <typename T>
 std::span<const std::byte> AsBytes(std::span<const T> values) {
   return std::as_bytes(values);

@@ -8,7 +8,7 @@ namespace fedmeta {
 }  // namespace fedmeta
 
 /// An invariant of this program; nothing a peer or a user can send is ever CHECKed.
-#define FEDMETA_CHECK(condition)                                            \
-  do {                                                                      \
+#define FEDMETA_CHECK(condition)                                              \
+  do {                                                                        \
     if (!(condition)) ::fedmeta::CheckFailed(#condition, __FILE__, __LINE__); \
   } while (false)

@@ -27,8 +27,9 @@ std::string FormatUtc(WallTime time) { return Format(time, "%Y-%m-%dT%H:%M:%SZ")
 std::string FormatUtcCompact(WallTime time) { return Format(time, "%Y%m%dT%H%M%SZ"); }
 
 std::string FormatDuration(double seconds) {
+  if (!std::isfinite(seconds)) return "an unknown time";
   char text[64];
-  if (seconds < 10) {
+  if (seconds < 9.95) {
     std::snprintf(text, sizeof(text), "%.1f s", seconds);
     return text;
   }

@@ -39,7 +39,7 @@ class ManualClock final : public Clock {
 std::string FormatUtc(WallTime time);
 /// "20261124T184152Z", for file names.
 std::string FormatUtcCompact(WallTime time);
-/// "3 min 10 s", "1.5 s", "2 h 5 min": for people.
+/// "3 min 10 s", "1.5 s", "2 h 5 min": for people. "an unknown time" for what is not finite.
 std::string FormatDuration(double seconds);
 
 }  // namespace fedmeta

@@ -1,8 +1,8 @@
 #include "fedmeta/core/digest.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
+
+#include <openssl/evp.h>
 
 #include "fedmeta/core/bytes.h"
 
@@ -27,13 +27,15 @@ void DigestBuilder::Add(std::span<const std::byte> data) {
 Digest DigestBuilder::Finish() {
   Digest digest;
   unsigned int size = 0;
-  FEDMETA_CHECK(EVP_DigestFinal_ex(context_->evp, digest.value_.data(), &size) == 1 && size == Digest::kSize);
+  FEDMETA_CHECK(EVP_DigestFinal_ex(context_->evp, digest.value_.data(), &size) == 1 &&
+                size == Digest::kSize);
   return digest;
 }
 
 Result<Digest> Digest::FromBytes(std::string_view bytes) {
   if (bytes.size() != kSize) {
-    return Error(ErrorCode::kInvalidArgument, "a SHA-256 digest has 32 bytes, got " + std::to_string(bytes.size()));
+    return Error(ErrorCode::kInvalidArgument,
+                 "a SHA-256 digest has 32 bytes, got " + std::to_string(bytes.size()));
   }
   Digest digest;
   std::copy(bytes.begin(), bytes.end(), digest.value_.begin());

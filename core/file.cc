@@ -1,11 +1,10 @@
 #include "fedmeta/core/file.h"
 
+#include <cerrno>
+#include <cstring>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 
 namespace fedmeta {
 namespace {
@@ -26,7 +25,7 @@ class FileDescriptor {
 
 Error SystemError(const char* doing, const std::filesystem::path& path) {
   const int code = errno;
-  const ErrorCode kind = code == ENOENT ? ErrorCode::kNotFound
+  const ErrorCode kind = code == ENOENT                     ? ErrorCode::kNotFound
                          : code == ENOSPC || code == EDQUOT ? ErrorCode::kResourceExhausted
                                                             : ErrorCode::kInternal;
   return {kind, std::string(doing) + " " + path.string() + ": " + std::strerror(code)};
@@ -62,42 +61,61 @@ Result<std::string> ReadFile(const std::filesystem::path& path) {
   }
 }
 
-Status WriteFileAtomically(const std::filesystem::path& path, std::span<const std::byte> content, unsigned mode) {
-  const std::filesystem::path temporary = path.string() + ".tmp" + std::to_string(::getpid());
+Status WriteFileAtomically(const std::filesystem::path& path, std::span<const std::byte> content,
+                           unsigned mode) {
+  // One name a thread. What a crash left there is removed, not reused: it may have wider
+  // permissions, or be a link.
+  const std::filesystem::path temporary = path.string() + ".tmp" + std::to_string(::gettid());
+  ::unlink(temporary.c_str());
   const auto fail = [&](Error error) {
     ::unlink(temporary.c_str());
     return error;
   };
   {
-    const FileDescriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
+    const FileDescriptor file(
+        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
     if (file.get() < 0) return SystemError("cannot create", temporary);
-    if (const Status status = WriteAll(file.get(), content, path); !status.ok()) return fail(status.error());
+    if (const Status status = WriteAll(file.get(), content, path); !status.ok())
+      return fail(status.error());
     if (::fsync(file.get()) != 0) return fail(SystemError("cannot sync", path));
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return fail(SystemError("cannot replace", path));
-  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  if (::rename(temporary.c_str(), path.c_str()) != 0)
+    return fail(SystemError("cannot replace", path));
+  const std::filesystem::path folder =
+      path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
   const FileDescriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.get() >= 0 && ::fsync(directory.get()) != 0 && errno != EINVAL) return SystemError("cannot sync", folder);
+  if (directory.get() >= 0 && ::fsync(directory.get()) != 0 && errno != EINVAL)
+    return SystemError("cannot sync", folder);
   return {};
 }
 
-Status WriteFileAtomically(const std::filesystem::path& path, std::string_view content, unsigned mode) {
+Status WriteFileAtomically(const std::filesystem::path& path, std::string_view content,
+                           unsigned mode) {
   return WriteFileAtomically(path, AsBytes(content), mode);
 }
 
 Status AppendFile(const std::filesystem::path& path, std::string_view content) {
   const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
   if (file.get() < 0) return SystemError("cannot open", path);
-  return WriteAll(file.get(), AsBytes(content), path);
+  struct stat before {};
+  if (::fstat(file.get(), &before) != 0) return SystemError("cannot inspect", path);
+  const Status status = WriteAll(file.get(), AsBytes(content), path);
+  if (!status.ok() && S_ISREG(before.st_mode) && ::ftruncate(file.get(), before.st_size) != 0) {
+    return SystemError("cannot remove a half line from", path);
+  }
+  return status;
 }
 
 Status MakeWritableFolder(const std::filesystem::path& path, unsigned mode) {
   std::error_code error;
   const bool existed = std::filesystem::exists(path, error);
   std::filesystem::create_directories(path, error);
-  if (error) return Error(ErrorCode::kInternal, "cannot create folder " + path.string() + ": " + error.message());
+  if (error)
+    return Error(ErrorCode::kInternal,
+                 "cannot create folder " + path.string() + ": " + error.message());
   if (!existed) ::chmod(path.c_str(), mode);
-  if (::access(path.c_str(), W_OK | X_OK) != 0) return SystemError("cannot write into folder", path);
+  if (::access(path.c_str(), W_OK | X_OK) != 0)
+    return SystemError("cannot write into folder", path);
   return {};
 }
 

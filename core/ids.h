@@ -30,5 +30,7 @@ using ExperimentId = StrongId<struct ExperimentIdTag>;
 
 template <typename Tag>
 struct std::hash<fedmeta::StrongId<Tag>> {
-  std::size_t operator()(const fedmeta::StrongId<Tag>& id) const { return std::hash<std::string>{}(id.value()); }
+  std::size_t operator()(const fedmeta::StrongId<Tag>& id) const {
+    return std::hash<std::string>{}(id.value());
+  }
 };

@@ -20,11 +20,13 @@ struct LogField {
 };
 
 /// One line an event: time, level, event, key=value fields (or a JSON object). Thread-safe.
-/// No line contains a value from data, a row identifier, a file name below a data root or a secret, at any level.
+/// No line contains a value from data, a row identifier, a file name below a data root or a secret,
+/// at any level.
 class Logger {
  public:
   virtual ~Logger() = default;
-  virtual void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) = 0;
+  virtual void Log(LogLevel level, std::string_view event,
+                   std::initializer_list<LogField> fields) = 0;
 };
 
 /// To standard error.

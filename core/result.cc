@@ -7,9 +7,10 @@
 namespace fedmeta {
 namespace {
 constexpr std::array<std::string_view, 13> kNames = {
-    "cancelled",          "invalid_argument",    "not_found",         "already_exists", "permission_denied",
-    "unauthenticated",    "resource_exhausted",  "failed_precondition", "deadline_exceeded", "unavailable",
-    "data_loss",          "federation_failed",   "internal"};
+    "cancelled",         "invalid_argument", "not_found",          "already_exists",
+    "permission_denied", "unauthenticated",  "resource_exhausted", "failed_precondition",
+    "deadline_exceeded", "unavailable",      "data_loss",          "federation_failed",
+    "internal"};
 }  // namespace
 
 std::string_view ErrorCodeName(ErrorCode code) { return kNames[static_cast<std::size_t>(code)]; }
@@ -44,7 +45,8 @@ int ExitCode(const Error& error) {
 }
 
 void CheckFailed(const char* condition, const char* file, int line) {
-  std::fprintf(stderr, "fedmeta: internal error: %s does not hold (%s:%d); please report this\n", condition, file, line);
+  std::fprintf(stderr, "fedmeta: internal error: %s does not hold (%s:%d); please report this\n",
+               condition, file, line);
   std::abort();
 }
 

@@ -14,8 +14,8 @@ namespace fedmeta {
 /// What went wrong, in terms that survive a process or network boundary.
 /// Names and meanings follow gRPC's status codes; exit codes follow ExitCode().
 enum class ErrorCode : std::uint8_t {
-  kCancelled,           ///< asked to stop
-  kInvalidArgument,     ///< bad usage, configuration, data or message; final
+  kCancelled,        ///< asked to stop
+  kInvalidArgument,  ///< bad usage, configuration, data or message; final
   kNotFound,
   kAlreadyExists,       ///< same key, different body
   kPermissionDenied,    ///< identity, role or policy
@@ -23,10 +23,10 @@ enum class ErrorCode : std::uint8_t {
   kResourceExhausted,   ///< a bound was passed: size, rate, memory, disk
   kFailedPrecondition,  ///< stale round, wrong phase, lease lost
   kDeadlineExceeded,
-  kUnavailable,         ///< try later
-  kDataLoss,            ///< digest or length does not match
-  kFederationFailed,    ///< quorum lost, deadline passed
-  kInternal,            ///< environment or programming error
+  kUnavailable,       ///< try later
+  kDataLoss,          ///< digest or length does not match
+  kFederationFailed,  ///< quorum lost, deadline passed
+  kInternal,          ///< environment or programming error
 };
 
 /// "invalid_argument", ...; stable, used on the wire and in records.
@@ -34,7 +34,8 @@ std::string_view ErrorCodeName(ErrorCode code);
 /// Inverse of ErrorCodeName; kInternal for an unknown name.
 ErrorCode ErrorCodeFromName(std::string_view name);
 
-/// An error names the field or file, the value, the bound and what to do; never a value from private data.
+/// An error names the field or file, the value, the bound and what to do; never a value from
+/// private data.
 class [[nodiscard]] Error {
  public:
   Error(ErrorCode code, std::string message) : code_(code), message_(std::move(message)) {}
@@ -48,15 +49,18 @@ class [[nodiscard]] Error {
   std::string message_;
 };
 
-/// 0 is success; 1 environment, 2 usage or configuration, 3 policy or budget, 4 federation failed, 130 interrupted.
+/// 0 is success; 1 environment, 2 usage or configuration, 3 policy or budget, 4 federation failed,
+/// 130 interrupted.
 int ExitCode(const Error& error);
 
 /// A value or an error. Reading the one that is not there is a programming error (CHECK).
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : content_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit by design
-  Result(Error error) : content_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit by design
+  Result(T value)
+      : content_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit by design
+  Result(Error error)
+      : content_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit by design
 
   bool ok() const { return content_.index() == 0; }
   explicit operator bool() const { return ok(); }
@@ -105,8 +109,8 @@ class [[nodiscard]] Status {
 }  // namespace fedmeta
 
 /// Returns the error of a Status or Result from the enclosing function.
-#define FEDMETA_RETURN_IF_ERROR(expression)              \
-  do {                                                   \
+#define FEDMETA_RETURN_IF_ERROR(expression)                                                      \
+  do {                                                                                           \
     if (auto fedmeta_status = (expression); !fedmeta_status.ok()) return fedmeta_status.error(); \
   } while (false)
 

@@ -7,6 +7,7 @@
 
 #include "fedmeta/core/check.h"
 #include "fedmeta/core/digest.h"
+#include "fedmeta/core/philox.h"
 
 namespace fedmeta {
 namespace {
@@ -30,13 +31,6 @@ Digest NameDigest(const StreamName& name) {
   return Digest::Of(text);
 }
 
-void PhiloxRound(std::array<std::uint32_t, 4>& c, std::uint32_t k0, std::uint32_t k1) {
-  const std::uint64_t p0 = std::uint64_t{0xD2511F53} * c[0];
-  const std::uint64_t p1 = std::uint64_t{0xCD9E8D57} * c[2];
-  c = {static_cast<std::uint32_t>(p1 >> 32) ^ c[1] ^ k0, static_cast<std::uint32_t>(p1),
-       static_cast<std::uint32_t>(p0 >> 32) ^ c[3] ^ k1, static_cast<std::uint32_t>(p0)};
-}
-
 }  // namespace
 
 Rng::Rng(const StreamName& name) {
@@ -48,14 +42,7 @@ Rng::Rng(const StreamName& name) {
 }
 
 void Rng::Refill() {
-  block_ = counter_;
-  std::uint32_t k0 = key_[0];
-  std::uint32_t k1 = key_[1];
-  for (int round = 0; round < 10; ++round) {
-    PhiloxRound(block_, k0, k1);
-    k0 += 0x9E3779B9U;
-    k1 += 0xBB67AE85U;
-  }
+  block_ = Philox4x32(counter_, key_);
   if (++counter_[0] == 0) ++counter_[1];
   used_ = 0;
 }

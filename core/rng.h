@@ -4,22 +4,23 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <utility>
 
 namespace fedmeta {
 
 /// Names a random stream: everything random follows from these, never from the order of execution,
 /// the attempt or the grouping of clients.
 struct StreamName {
-  std::uint64_t seed = 0;       ///< of the experiment
-  std::string_view purpose;     ///< "tasks", "cohort", "initial_state", ...
-  std::string_view client = {}; ///< empty for the server
+  std::uint64_t seed = 0;        ///< of the experiment
+  std::string_view purpose;      ///< "tasks", "cohort", "initial_state", ...
+  std::string_view client = {};  ///< empty for the server
   std::uint64_t round = 0;
 };
 
-/// Counter-based generator (Philox4x32-10, Salmon et al. 2011), keyed by the SHA-256 of its StreamName.
-/// Seeded and reproducible, so never a source of keys, masks or privacy noise: those take SecretRng, a distinct type.
-/// Satisfies UniformRandomBitGenerator; the distributions below are ours, because the standard's differ between libraries.
-/// Not thread-safe.
+/// Counter-based generator (Philox4x32-10, Salmon et al. 2011), keyed by the SHA-256 of its
+/// StreamName. Seeded and reproducible, so never a source of keys, masks or privacy noise: those
+/// take SecretRng, a distinct type. Satisfies UniformRandomBitGenerator; the distributions below
+/// are ours, because the standard's differ between libraries. Not thread-safe.
 class Rng {
  public:
   using result_type = std::uint32_t;

@@ -17,16 +17,19 @@ constexpr std::array<std::string_view, 3> kRuleNames = {"optimize", "mean", "acc
 constexpr std::size_t kLargestCount = std::size_t{1} << 40;
 
 bool IsName(std::string_view name) {
-  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 127; });
+  return !name.empty() &&
+         std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 127; });
 }
 
 std::string CanonicalText(std::span<const Segment> segments) {
   std::string text = "fedmeta layout 1\n";
   for (const Segment& segment : segments) {
-    text += "segment " + segment.name + " " + std::string(kRuleNames[static_cast<std::size_t>(segment.rule)]) + " " +
+    text += "segment " + segment.name + " " +
+            std::string(kRuleNames[static_cast<std::size_t>(segment.rule)]) + " " +
             FormatNumber(segment.scale) + "\n";
     for (const TensorSpec& tensor : segment.tensors) {
-      text += "tensor " + tensor.name + " " + std::string(kKindNames[static_cast<std::size_t>(tensor.kind)]);
+      text += "tensor " + tensor.name + " " +
+              std::string(kKindNames[static_cast<std::size_t>(tensor.kind)]);
       for (const std::int64_t extent : tensor.shape) text += " " + std::to_string(extent);
       text += "\n";
     }
@@ -37,7 +40,8 @@ std::string CanonicalText(std::span<const Segment> segments) {
 template <typename Enum, std::size_t N>
 Result<Enum> FromName(const std::array<std::string_view, N>& names, const std::string& name) {
   const auto found = std::find(names.begin(), names.end(), name);
-  if (found == names.end()) return Error(ErrorCode::kInvalidArgument, "layout: unknown word '" + name + "'");
+  if (found == names.end())
+    return Error(ErrorCode::kInvalidArgument, "layout: unknown word '" + name + "'");
   return static_cast<Enum>(found - names.begin());
 }
 
@@ -46,7 +50,9 @@ Result<Enum> FromName(const std::array<std::string_view, N>& names, const std::s
 Result<std::size_t> ElementCount(std::span<const std::int64_t> shape) {
   std::size_t count = 1;
   for (const std::int64_t extent : shape) {
-    if (extent < 0) return Error(ErrorCode::kInvalidArgument, "shape: extent must be >= 0, got " + std::to_string(extent));
+    if (extent < 0)
+      return Error(ErrorCode::kInvalidArgument,
+                   "shape: extent must be >= 0, got " + std::to_string(extent));
     if (extent != 0 && count > kLargestCount / static_cast<std::size_t>(extent)) {
       return Error(ErrorCode::kInvalidArgument, "shape: more than 2^40 elements");
     }
@@ -60,20 +66,27 @@ Result<StateLayout> StateLayout::Create(std::vector<Segment> segments) {
   std::set<std::string> segment_names;
   for (const Segment& segment : segments) {
     if (!IsName(segment.name) || !segment_names.insert(segment.name).second) {
-      return Error(ErrorCode::kInvalidArgument, "layout: segment name '" + segment.name + "' is empty, repeated or not printable");
+      return Error(ErrorCode::kInvalidArgument, "layout: segment name '" + segment.name +
+                                                    "' is empty, repeated or not printable");
     }
-    if (!std::isfinite(segment.scale)) return Error(ErrorCode::kInvalidArgument, "layout: scale of segment '" + segment.name + "' is not finite");
-    if (segment.tensors.empty()) return Error(ErrorCode::kInvalidArgument, "layout: segment '" + segment.name + "' has no tensors");
+    if (!std::isfinite(segment.scale))
+      return Error(ErrorCode::kInvalidArgument,
+                   "layout: scale of segment '" + segment.name + "' is not finite");
+    if (segment.tensors.empty())
+      return Error(ErrorCode::kInvalidArgument,
+                   "layout: segment '" + segment.name + "' has no tensors");
     std::set<std::string> names;
     std::vector<std::size_t> offsets;
     for (const TensorSpec& tensor : segment.tensors) {
       if (!IsName(tensor.name) || !names.insert(tensor.name).second) {
-        return Error(ErrorCode::kInvalidArgument, "layout: tensor name '" + tensor.name + "' is empty, repeated or not printable");
+        return Error(ErrorCode::kInvalidArgument, "layout: tensor name '" + tensor.name +
+                                                      "' is empty, repeated or not printable");
       }
       FEDMETA_ASSIGN_OR_RETURN(const std::size_t count, ElementCount(tensor.shape));
       offsets.push_back(layout.size_);
       layout.size_ += count;
-      if (layout.size_ > kLargestCount) return Error(ErrorCode::kInvalidArgument, "layout: more than 2^40 coordinates");
+      if (layout.size_ > kLargestCount)
+        return Error(ErrorCode::kInvalidArgument, "layout: more than 2^40 coordinates");
     }
     offsets.push_back(layout.size_);
     layout.offsets_.push_back(std::move(offsets));
@@ -103,7 +116,9 @@ Result<StateLayout> StateLayout::Parse(std::string_view text) {
       std::string scale;
       words >> scale;
       const auto number = ParseNumber(scale);
-      if (!number) return Error(ErrorCode::kInvalidArgument, "layout: scale of segment '" + name + "' is not a number");
+      if (!number)
+        return Error(ErrorCode::kInvalidArgument,
+                     "layout: scale of segment '" + name + "' is not a number");
       segments.push_back({.name = name, .rule = rule, .scale = *number, .tensors = {}});
     } else if (word == "tensor" && !segments.empty()) {
       FEDMETA_ASSIGN_OR_RETURN(const auto tensor_kind, FromName<TensorKind>(kKindNames, kind));
@@ -112,15 +127,19 @@ Result<StateLayout> StateLayout::Parse(std::string_view text) {
       while (words >> extent) tensor.shape.push_back(extent);
       segments.back().tensors.push_back(std::move(tensor));
     } else {
-      return Error(ErrorCode::kInvalidArgument, "layout: a line must start with 'segment' or 'tensor'");
+      return Error(ErrorCode::kInvalidArgument,
+                   "layout: a line must start with 'segment' or 'tensor'");
     }
   }
   FEDMETA_ASSIGN_OR_RETURN(StateLayout layout, Create(std::move(segments)));
-  if (layout.text() != text) return Error(ErrorCode::kInvalidArgument, "layout: text is not in canonical form");
+  if (layout.text() != text)
+    return Error(ErrorCode::kInvalidArgument, "layout: text is not in canonical form");
   return layout;
 }
 
-std::size_t StateLayout::offset(std::size_t segment, std::size_t tensor) const { return offsets_[segment][tensor]; }
+std::size_t StateLayout::offset(std::size_t segment, std::size_t tensor) const {
+  return offsets_[segment][tensor];
+}
 
 std::size_t StateLayout::segment_size(std::size_t segment) const {
   return offsets_[segment].back() - offsets_[segment].front();
@@ -129,7 +148,8 @@ std::size_t StateLayout::segment_size(std::size_t segment) const {
 std::string StateLayout::CoordinateName(std::size_t coordinate) const {
   for (std::size_t s = 0; s < segments_.size(); ++s) {
     for (std::size_t t = 0; t < segments_[s].tensors.size(); ++t) {
-      if (coordinate < offsets_[s][t + 1]) return segments_[s].name + "/" + segments_[s].tensors[t].name;
+      if (coordinate < offsets_[s][t + 1])
+        return segments_[s].name + "/" + segments_[s].tensors[t].name;
     }
   }
   return "coordinate " + std::to_string(coordinate);

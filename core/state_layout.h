@@ -47,14 +47,16 @@ struct Segment {
 class StateLayout {
  public:
   StateLayout() = default;  ///< no segments, size 0
-  /// Refuses empty or repeated names, names with control characters or blanks, bad shapes, an empty layout.
+  /// Refuses empty or repeated names, names with control characters or blanks, bad shapes, an empty
+  /// layout.
   static Result<StateLayout> Create(std::vector<Segment> segments);
   /// Inverse of text(). Hostile input is refused, not CHECKed.
   static Result<StateLayout> Parse(std::string_view text);
 
   std::span<const Segment> segments() const { return segments_; }
-  std::size_t size() const { return size_; }                          ///< coordinates in all
-  std::size_t offset(std::size_t segment, std::size_t tensor) const;  ///< first coordinate of a tensor
+  std::size_t size() const { return size_; }  ///< coordinates in all
+  std::size_t offset(std::size_t segment,
+                     std::size_t tensor) const;  ///< first coordinate of a tensor
   std::size_t segment_offset(std::size_t segment) const { return offsets_[segment].front(); }
   std::size_t segment_size(std::size_t segment) const;
   /// Canonical text: one line a segment or tensor.

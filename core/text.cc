@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 
@@ -16,13 +17,15 @@ std::string FormatNumber(double value) {
 std::optional<double> ParseNumber(std::string_view text) {
   double value = 0;
   const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (result.ec != std::errc() || result.ptr != text.data() + text.size()) return std::nullopt;
+  const bool whole = result.ec == std::errc() && result.ptr == text.data() + text.size();
+  if (!whole || std::isnan(value)) return std::nullopt;
   return value;
 }
 
 std::string FormatCount(std::uint64_t count) {
   std::string text = std::to_string(count);
-  for (int at = static_cast<int>(text.size()) - 3; at > 0; at -= 3) text.insert(static_cast<std::size_t>(at), ",");
+  for (int at = static_cast<int>(text.size()) - 3; at > 0; at -= 3)
+    text.insert(static_cast<std::size_t>(at), ",");
   return text;
 }
 
@@ -40,7 +43,8 @@ std::string FormatBytes(std::uint64_t bytes) {
   return text;
 }
 
-std::optional<std::string> NearestName(std::string_view name, std::span<const std::string> candidates) {
+std::optional<std::string> NearestName(std::string_view name,
+                                       std::span<const std::string> candidates) {
   std::optional<std::string> best;
   std::size_t best_distance = std::max<std::size_t>(2, name.size() / 3) + 1;
   for (const std::string& candidate : candidates) {
@@ -65,9 +69,9 @@ std::optional<std::string> NearestName(std::string_view name, std::span<const st
 
 std::string Join(std::span<const std::string> parts, std::string_view separator) {
   std::string text;
-  for (const std::string& part : parts) {
-    if (!text.empty()) text += separator;
-    text += part;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (i > 0) text += separator;
+    text += parts[i];
   }
   return text;
 }

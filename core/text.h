@@ -18,7 +18,8 @@ std::string FormatCount(std::uint64_t count);
 /// 1234567 -> "1.2 MB" (powers of ten).
 std::string FormatBytes(std::uint64_t bytes);
 /// The candidate nearest by edit distance, if it is near enough to be what was meant.
-std::optional<std::string> NearestName(std::string_view name, std::span<const std::string> candidates);
+std::optional<std::string> NearestName(std::string_view name,
+                                       std::span<const std::string> candidates);
 /// "a, b, c".
 std::string Join(std::span<const std::string> parts, std::string_view separator);
 

@@ -1,5 +1,6 @@
 #include "fedmeta/core/worker_pool.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -49,7 +50,8 @@ struct WorkerPool::Shared {
   }
 };
 
-WorkerPool::WorkerPool(std::size_t threads, std::function<void()> thread_start) : shared_(std::make_unique<Shared>()) {
+WorkerPool::WorkerPool(std::size_t threads, std::function<void()> thread_start)
+    : shared_(std::make_unique<Shared>()) {
   if (threads == 0) threads = std::max<std::size_t>(1, std::thread::hardware_concurrency());
   for (std::size_t i = 0; i < threads; ++i) {
     shared_->threads.emplace_back([shared = shared_.get(), thread_start, i] {
@@ -70,7 +72,8 @@ WorkerPool::~WorkerPool() {
 
 std::size_t WorkerPool::size() const { return shared_->threads.size(); }
 
-void WorkerPool::ForEach(std::size_t count, const std::function<void(std::size_t, std::size_t)>& body) {
+void WorkerPool::ForEach(std::size_t count,
+                         const std::function<void(std::size_t, std::size_t)>& body) {
   if (count == 0) return;
   const std::lock_guard caller(shared_->callers);
   std::unique_lock lock(shared_->mutex);
@@ -80,7 +83,8 @@ void WorkerPool::ForEach(std::size_t count, const std::function<void(std::size_t
   shared_->failure = nullptr;
   shared_->failed_index = SIZE_MAX;
   shared_->work_ready.notify_all();
-  shared_->work_done.wait(lock, [this] { return shared_->next >= shared_->count && shared_->running == 0; });
+  shared_->work_done.wait(
+      lock, [this] { return shared_->next >= shared_->count && shared_->running == 0; });
   shared_->body = nullptr;
   if (shared_->failure) std::rethrow_exception(shared_->failure);
 }

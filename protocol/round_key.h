@@ -19,9 +19,9 @@ enum class Purpose : std::uint8_t { kTrain = 1, kEvaluate = 2 };
 struct RoundKey {
   ExperimentId experiment;
   Purpose purpose = Purpose::kTrain;
-  std::uint64_t round = 0;     ///< asynchronous rounds: the model version that was downloaded
-  std::uint32_t attempt = 0;   ///< counts from 1
-  std::uint32_t session = 0;   ///< secure sessions of an attempt count up from 1
+  std::uint64_t round = 0;    ///< asynchronous rounds: the model version that was downloaded
+  std::uint32_t attempt = 0;  ///< counts from 1
+  std::uint32_t session = 0;  ///< secure sessions of an attempt count up from 1
   auto operator<=>(const RoundKey&) const = default;
 
   /// "fashion-maml/maml train 12.1": experiment, purpose, round.attempt.
@@ -29,7 +29,8 @@ struct RoundKey {
 };
 
 v1::RoundKey ToMessage(const RoundKey& key);
-/// Hostile input: an unknown purpose, an empty or over-long experiment name or attempt 0 is an error.
+/// Hostile input: an unknown purpose, an empty or over-long experiment name or attempt 0 is an
+/// error.
 Result<RoundKey> FromMessage(const v1::RoundKey& message);
 
 }  // namespace fedmeta

@@ -37,7 +37,8 @@ class RoundPlan {
   std::shared_ptr<const Content> content_;
 };
 
-/// Number of metric cells that an evaluation plan asks for: shots x learning_rates x steps; 1 for training.
+/// Number of metric cells that an evaluation plan asks for: shots x learning_rates x steps; 1 for
+/// training.
 std::size_t MetricCells(const v1::RoundPlan& message);
 
 }  // namespace fedmeta

@@ -1,12 +1,19 @@
 #include "fedmeta/protocol/version.h"
 
 #include <string>
+#include <utility>
 
 #include "fedmeta/v1/round.pb.h"
 
 namespace fedmeta {
 namespace {
-std::string Text(std::uint32_t major, std::uint32_t minor) { return std::to_string(major) + "." + std::to_string(minor); }
+
+constexpr std::uint32_t kOldestMinor = kProtocolMinor >= 2 ? kProtocolMinor - 2 : 0;
+
+std::string Text(std::uint32_t major, std::uint32_t minor) {
+  return std::to_string(major) + "." + std::to_string(minor);
+}
+
 }  // namespace
 
 v1::Version OwnVersion() {
@@ -18,19 +25,23 @@ v1::Version OwnVersion() {
 }
 
 Status CheckClientVersion(const v1::Version& client) {
-  const bool served = client.major() == kProtocolMajor && client.minor() <= kProtocolMinor && client.minor() + 2 >= kProtocolMinor;
-  if (served) return {};
+  const bool too_new =
+      std::pair(client.major(), client.minor()) > std::pair(kProtocolMajor, kProtocolMinor);
+  const bool too_old = client.major() < kProtocolMajor || client.minor() < kOldestMinor;
+  if (!too_new && !too_old) return {};
   return Error(ErrorCode::kFailedPrecondition,
-               "client speaks protocol " + Text(client.major(), client.minor()) + ", this coordinator serves " +
-                   Text(kProtocolMajor, kProtocolMinor >= 2 ? kProtocolMinor - 2 : 0) + " to " +
-                   Text(kProtocolMajor, kProtocolMinor) + ": update the older side");
+               "client speaks protocol " + Text(client.major(), client.minor()) +
+                   ", this coordinator serves " + Text(kProtocolMajor, kOldestMinor) + " to " +
+                   Text(kProtocolMajor, kProtocolMinor) + ": update the " +
+                   (too_new ? "coordinator" : "client"));
 }
 
 Status CheckCoordinatorVersion(const v1::Version& coordinator) {
   if (coordinator.major() == kProtocolMajor && coordinator.minor() >= kProtocolMinor) return {};
   return Error(ErrorCode::kFailedPrecondition,
-               "coordinator speaks protocol " + Text(coordinator.major(), coordinator.minor()) + ", this client " +
-                   Text(kProtocolMajor, kProtocolMinor) + ": update the older side");
+               "coordinator speaks protocol " + Text(coordinator.major(), coordinator.minor()) +
+                   ", this client " + Text(kProtocolMajor, kProtocolMinor) + ": update the " +
+                   (coordinator.major() > kProtocolMajor ? "client" : "coordinator"));
 }
 
 }  // namespace fedmeta

@@ -1,7 +1,6 @@
 // Heavy ball (Polyak 1964), FedAvgM (Hsu et al. 2019):
 //   m <- mu m + mean
 //   s <- s - beta m
-
 #include "fedmeta/algorithms/server/factories.h"
 #include "fedmeta/algorithms/server/moment_optimizer.h"
 

@@ -1,7 +1,6 @@
 // Gradient descent on the server: s <- s - beta mean. With beta = 1 and FedAvg's updates this is
 // federated averaging (McMahan et al. 2017); the outer step of MAML (Finn et al. 2017) and Reptile
 // (Nichol et al. 2018).
-
 #include "fedmeta/algorithms/server/factories.h"
 #include "fedmeta/algorithms/server/moment_optimizer.h"
 
