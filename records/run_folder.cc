@@ -1,0 +1,205 @@
+#include "fedmeta/records/run_folder.h"
+
+#include <fstream>
+#include <sys/utsname.h>
+#include <thread>
+
+#include <nlohmann/json.hpp>
+
+#include "fedmeta/core/check.h"
+#include "fedmeta/core/digest.h"
+#include "fedmeta/core/file.h"
+#include "fedmeta/records/load_script.h"
+#include "fedmeta/records/record_text.h"
+#include "fedmeta/records/report.h"
+#include "fedmeta/records/safetensors.h"
+
+namespace fedmeta {
+namespace {
+
+using nlohmann::ordered_json;
+
+/// Whichever of these is there, a run was here.
+constexpr const char* kTraces[] = {"experiment.yaml", "manifest.json", "rounds.jsonl",
+                                   "summary.json", "checkpoints"};
+
+std::string CpuModel() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return {};
+}
+
+std::string KernelVersion() {
+  utsname names{};
+  if (::uname(&names) != 0) return {};
+  return std::string(names.sysname) + " " + names.release;  // the host's name stays here
+}
+
+ordered_json ManifestObject(const ManifestFacts& facts, WallTime started) {
+  ordered_json object;
+  object["program"] = "fedmeta " FEDMETA_VERSION;
+  if (!facts.protocol.empty()) object["protocol"] = facts.protocol;
+  object["mode"] = facts.mode;
+  object["started"] = FormatUtc(started);
+  object["seed"] = facts.seed;
+  object["threads"] = facts.threads;
+  object["cpu"] = CpuModel();
+  object["cores"] = std::thread::hardware_concurrency();
+  object["kernel"] = KernelVersion();
+  if (!facts.blas.empty()) object["blas"] = facts.blas;
+  if (!facts.libtorch.empty()) object["libtorch"] = facts.libtorch;
+  object["data_fingerprints"] = facts.data_fingerprints;
+  return object;
+}
+
+/// Appends whole lines; what was written of a line that did not fit is taken back.
+Status AppendLines(const std::filesystem::path& path, const std::string& lines) {
+  std::error_code error;
+  std::uintmax_t size = std::filesystem::file_size(path, error);
+  if (error) size = 0;
+  Status status = AppendFile(path, lines);
+  if (!status.ok()) std::filesystem::resize_file(path, size, error);
+  return status;
+}
+
+/// The tensors of the first segment keep their `state_dict` names; those of further segments, which
+/// may repeat them, are prefixed.
+SafeTensors ToSafeTensors(const StateLayout& layout, std::span<const float> state,
+                          const std::map<std::string, std::string>& metadata) {
+  SafeTensors content{metadata, {}};
+  for (std::size_t s = 0; s < layout.segments().size(); ++s) {
+    const Segment& segment = layout.segments()[s];
+    for (std::size_t t = 0; t < segment.tensors.size(); ++t) {
+      const TensorSpec& tensor = segment.tensors[t];
+      const std::size_t begin = layout.offset(s, t), end = layout.offset(s, t + 1);
+      content.tensors.push_back({s == 0 ? tensor.name : segment.name + "/" + tensor.name,
+                                 tensor.shape,
+                                 {state.begin() + static_cast<std::ptrdiff_t>(begin),
+                                  state.begin() + static_cast<std::ptrdiff_t>(end)}});
+    }
+  }
+  return content;
+}
+
+class RunFolderOnDisk final : public RunFolder {
+ public:
+  RunFolderOnDisk(std::filesystem::path dir, ordered_json manifest, const Clock& clock)
+      : dir_(std::move(dir)), manifest_(std::move(manifest)), clock_(clock) {}
+
+  const std::filesystem::path& dir() const override { return dir_; }
+
+  Status WriteFirstFiles(const std::string& experiment_yaml) {
+    FEDMETA_RETURN_IF_ERROR(WriteFileAtomically(dir_ / "experiment.yaml", experiment_yaml));
+    FEDMETA_RETURN_IF_ERROR(WriteFileAtomically(dir_ / "load.py", LoadScript()));
+    FEDMETA_RETURN_IF_ERROR(WriteFileAtomically(dir_ / "metrics.csv", MetricsHeader()));
+    return WriteManifest();
+  }
+
+  Status Started(const RunHeading& heading) override {
+    heading_ = heading;
+    manifest_["experiment"] = heading.experiment;
+    manifest_["model"] = heading.model;
+    manifest_["algorithm"] = heading.algorithm;
+    manifest_["objective"] = heading.classification ? "classification" : "regression";
+    manifest_["parameters"] = heading.parameters;
+    manifest_["clients"] = heading.clients;
+    manifest_["holdout_clients"] = heading.holdout_clients;
+    manifest_["cohort"] = heading.cohort;
+    manifest_["rounds"] = heading.rounds;
+    return WriteManifest();
+  }
+
+  Status LegStarted(const std::string& leg, const std::string& method, std::uint64_t) override {
+    methods_[leg] = method;
+    manifest_["legs"].push_back({{"leg", leg}, {"method", method}});
+    return WriteManifest();
+  }
+
+  Status RoundDone(const RoundRecord& record) override {
+    FEDMETA_RETURN_IF_ERROR(
+        AppendLines(dir_ / "rounds.jsonl", RoundLine(record, heading_.classification)));
+    return AppendLines(dir_ / "metrics.csv",
+                       RoundRows(record, methods_[record.leg], heading_.classification));
+  }
+
+  Status Evaluated(std::span<const EvaluationRecord> records) override {
+    std::string lines, rows;
+    for (const EvaluationRecord& record : records) {
+      lines += EvaluationLines(record, heading_.classification);
+      rows += EvaluationRows(record, heading_.classification);
+    }
+    FEDMETA_RETURN_IF_ERROR(AppendLines(dir_ / "evaluation.jsonl", lines));
+    return AppendLines(dir_ / "metrics.csv", rows);
+  }
+
+  Status Checkpoint(const std::string& name, const StateLayout& layout,
+                    std::span<const float> state,
+                    const std::map<std::string, std::string>& metadata) override {
+    FEDMETA_CHECK(state.size() == layout.size());
+    FEDMETA_CHECK(name.find('/') == std::string::npos);
+    const std::string file = name + ".safetensors";
+    const std::filesystem::path path = dir_ / "checkpoints" / file;
+    FEDMETA_RETURN_IF_ERROR(WriteSafeTensors(path, ToSafeTensors(layout, state, metadata)));
+    FEDMETA_ASSIGN_OR_RETURN(const std::string content, ReadFile(path));
+    manifest_["checkpoints"][file] = {{"sha256", Digest::Of(content).hex()},
+                                      {"state_sha256", Digest::Of(AsBytes(state)).hex()}};
+    return {};
+  }
+
+  Status Note(const std::string& text) override {
+    return AppendLines(dir_ / "notes.txt", FormatUtc(clock_.Wall()) + " " + text + "\n");
+  }
+
+  Status Finished(const RunSummary& summary) override {
+    manifest_["finished"] = FormatUtc(clock_.Wall());
+    for (const char* file : {"best.safetensors", "final.safetensors"}) {
+      if (!manifest_.contains("checkpoints") || !manifest_["checkpoints"].contains(file)) continue;
+      manifest_["model_sha256"] = manifest_["checkpoints"][file]["sha256"];
+      break;
+    }
+    FEDMETA_RETURN_IF_ERROR(WriteManifest());
+    FEDMETA_RETURN_IF_ERROR(
+        WriteFileAtomically(dir_ / "summary.json", SummaryText(heading_, summary)));
+    FEDMETA_ASSIGN_OR_RETURN(const std::string report, MakeReport(dir_));
+    return WriteFileAtomically(dir_ / "report.html", report);
+  }
+
+ private:
+  Status WriteManifest() {
+    return WriteFileAtomically(
+        dir_ / "manifest.json",
+        manifest_.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+  }
+
+  const std::filesystem::path dir_;
+  ordered_json manifest_;
+  const Clock& clock_;
+  RunHeading heading_;
+  std::map<std::string, std::string> methods_;  // leg -> method
+};
+
+}  // namespace
+
+Result<std::unique_ptr<RunFolder>> RunFolder::Create(const Options& options, const Clock& clock) {
+  std::error_code error;
+  for (const char* trace : kTraces)
+    if (std::filesystem::exists(options.dir / trace, error))
+      return Error(ErrorCode::kInvalidArgument, "output folder " + options.dir.string() +
+                                                    " already holds a run (" + trace +
+                                                    "): name another with --out, or remove it");
+  FEDMETA_RETURN_IF_ERROR(MakeWritableFolder(options.dir));
+  FEDMETA_RETURN_IF_ERROR(MakeWritableFolder(options.dir / "checkpoints"));
+  auto folder = std::make_unique<RunFolderOnDisk>(
+      options.dir, ManifestObject(options.manifest, clock.Wall()), clock);
+  FEDMETA_RETURN_IF_ERROR(folder->WriteFirstFiles(options.experiment_yaml));
+  return std::unique_ptr<RunFolder>(std::move(folder));
+}
+
+std::filesystem::path DefaultRunFolder(const std::string& experiment, const Clock& clock) {
+  return std::filesystem::path("runs") / (experiment + "-" + FormatUtcCompact(clock.Wall()));
+}
+
+}  // namespace fedmeta

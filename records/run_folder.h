@@ -10,13 +10,16 @@
 
 namespace fedmeta {
 
-/// Writes the run folder of the contract: experiment.yaml, manifest.json, rounds.jsonl, evaluation.jsonl, metrics.csv, summary.json,
-/// checkpoints/, load.py, report.html. A crash never leaves a half file under its final name.
+/// Writes the run folder of the contract: experiment.yaml, manifest.json, rounds.jsonl,
+/// evaluation.jsonl, metrics.csv, summary.json, checkpoints/, load.py, report.html, and notes.txt
+/// where there was something to note. A crash never leaves a half file under its final name; the
+/// growing records are appended to in whole lines, and a line that did not fit is taken back. Not
+/// thread-safe.
 class RunFolder : public RunObserver {
  public:
   struct Options {
-    std::filesystem::path dir;      ///< created; refused when it already holds a run
-    std::string experiment_yaml;    ///< resolved
+    std::filesystem::path dir;    ///< created; refused when it already holds a run
+    std::string experiment_yaml;  ///< resolved
     ManifestFacts manifest;
   };
   static Result<std::unique_ptr<RunFolder>> Create(const Options& options, const Clock& clock);

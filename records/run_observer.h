@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 
@@ -12,26 +13,31 @@ namespace fedmeta {
 
 /// What is known when a run starts, for headings.
 struct RunHeading {
-  std::string experiment, model, algorithm;   ///< "conv4", "maml, 5 steps"
+  std::string experiment, model, algorithm;  ///< "conv4", "maml, 5 steps"
   std::uint64_t parameters = 0, seed = 0, rounds = 0;
   std::uint32_t clients = 0, holdout_clients = 0, cohort = 0;
   std::string out;
   bool live = false;
+  bool classification = true;  ///< false: regression; losses only, no accuracies
 };
 
-/// Hears what happens in a run, in order, on one thread. Implementations: the run folder, the terminal.
-/// An error from one of them ends the run (a full disk loses nothing silently).
+/// Hears what happens in a run, in order, on one thread. Implementations: the run folder, the
+/// terminal. An error from one of them ends the run (a full disk loses nothing silently).
 class RunObserver {
  public:
   virtual ~RunObserver() = default;
   virtual Status Started(const RunHeading& heading) = 0;
   /// A leg begins: `rounds` to train, 0 for methods without training.
-  virtual Status LegStarted(const std::string& leg, const std::string& method, std::uint64_t rounds) = 0;
+  virtual Status LegStarted(const std::string& leg, const std::string& method,
+                            std::uint64_t rounds) = 0;
   virtual Status RoundDone(const RoundRecord& record) = 0;
   /// All records of one evaluation: the sum first, then disclosed clients.
   virtual Status Evaluated(std::span<const EvaluationRecord> records) = 0;
-  /// A state worth keeping: name "round-80", "best", "final", "baseline-fedavg". `metadata`: strings for the safetensors header.
-  virtual Status Checkpoint(const std::string& name, const StateLayout& layout, std::span<const float> state,
+  /// A state worth keeping: name "round-80", "best", "final", "baseline-fedavg". `metadata`:
+  /// strings for the safetensors header; "assignment" holds v1::Assignment as JSON, from which
+  /// load.py rebuilds the model.
+  virtual Status Checkpoint(const std::string& name, const StateLayout& layout,
+                            std::span<const float> state,
                             const std::map<std::string, std::string>& metadata) = 0;
   /// Something a person should see: a site joined, was lost, came back, was refused.
   virtual Status Note(const std::string& text) = 0;

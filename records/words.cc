@@ -1,0 +1,36 @@
+#include "fedmeta/records/words.h"
+
+#include <cmath>
+#include <cstdio>
+#include <map>
+
+#include "fedmeta/core/text.h"
+
+namespace fedmeta {
+
+std::string MethodName(const std::string& method) {
+  const std::map<std::string, std::string> names = {{"maml", "MAML"},
+                                                    {"fomaml", "FOMAML"},
+                                                    {"reptile", "Reptile"},
+                                                    {"fedavg", "FedAvg, then adapted"},
+                                                    {"local", "alone, from scratch"}};
+  const auto found = names.find(method);
+  return found == names.end() ? method : found->second;
+}
+
+std::string Counted(std::uint64_t count, const std::string& singular, const std::string& plural) {
+  return FormatCount(count) + " " + (count == 1 ? singular : plural);
+}
+
+std::string Fixed(double value, int digits) {
+  if (!std::isfinite(value)) return "-";
+  char text[64];
+  if (std::fabs(value) >= 1e9) {
+    std::snprintf(text, sizeof(text), "%.3g", value);
+  } else {
+    std::snprintf(text, sizeof(text), "%.*f", digits, value);
+  }
+  return text;
+}
+
+}  // namespace fedmeta
