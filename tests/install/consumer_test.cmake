@@ -1,0 +1,45 @@
+# Installs the build into a temporary prefix, builds the consumer against it and runs a small experiment (cmake -P).
+set(prefix ${WORK_DIR}/prefix)
+set(build ${WORK_DIR}/consumer-build)
+set(run ${WORK_DIR}/run)
+file(REMOVE_RECURSE ${prefix} ${build} ${run})
+
+function(step)
+  execute_process(COMMAND ${ARGN} COMMAND_ECHO STDOUT COMMAND_ERROR_IS_FATAL ANY)
+endfunction()
+
+step(${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${prefix})
+
+# Nothing that is installed may point back to the trees it came from.
+file(GLOB_RECURSE package_files ${prefix}/*.cmake)
+foreach(file IN LISTS package_files)
+  file(READ ${file} text)
+  string(REPLACE "${prefix}" "" text "${text}")  # the prefix itself lies in the build tree here
+  foreach(tree IN ITEMS ${SOURCE_DIR} ${BUILD_DIR})
+    string(FIND "${text}" "${tree}/" at)
+    if(NOT at EQUAL -1)
+      message(FATAL_ERROR "${file} names ${tree}")
+    endif()
+  endforeach()
+endforeach()
+
+set(options -G Ninja -DCMAKE_BUILD_TYPE=${BUILD_TYPE} -DCMAKE_PREFIX_PATH=${prefix})
+if(SANITIZE)
+  list(APPEND options -DCMAKE_CXX_FLAGS=-fsanitize=${SANITIZE})
+endif()
+if(CCACHE)
+  list(APPEND options -DCMAKE_CXX_COMPILER_LAUNCHER=${CCACHE})
+endif()
+step(${CMAKE_COMMAND} -S ${CONSUMER_DIR} -B ${build} ${options})
+step(${CMAKE_COMMAND} --build ${build})
+step(${build}/consumer-learn run ${CONSUMER_DIR}/sign_reptile.yaml --out ${run})
+
+file(READ ${run}/summary.json summary)
+string(JSON status GET "${summary}" status)
+if(NOT status STREQUAL "completed")
+  message(FATAL_ERROR "the experiment ended as '${status}'")
+endif()
+file(READ ${run}/experiment.yaml resolved)
+if(NOT resolved MATCHES "sign_reptile")
+  message(FATAL_ERROR "the resolved experiment does not name sign_reptile:\n${resolved}")
+endif()
