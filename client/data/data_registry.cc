@@ -1,0 +1,92 @@
+#include <optional>
+#include <utility>
+
+#include "fedmeta/client/data/factories.h"
+#include "fedmeta/client/data/source.h"
+#include "fedmeta/core/text.h"
+
+namespace fedmeta {
+namespace {
+
+template <typename Message>
+Result<Message> Unpack(const google::protobuf::Any& settings, const std::string& name) {
+  Message message;
+  if (settings.type_url().empty() && settings.value().empty()) return message;
+  if (!settings.UnpackTo(&message)) {
+    return Error(ErrorCode::kInvalidArgument, "settings of " + name + " are a '" +
+                                                  settings.type_url() + "', expected a " +
+                                                  Message::descriptor()->full_name());
+  }
+  return message;
+}
+
+template <typename Factories>
+Error UnknownPlugin(const std::string& key, const std::string& name, const Factories& known) {
+  std::vector<std::string> names;
+  for (const auto& [each, factory] : known) names.push_back(each);
+  std::string text = key + ".name '" + name + "' is unknown; known: " + Join(names, ", ");
+  if (const std::optional<std::string> nearest = NearestName(name, names)) {
+    text += "; did you mean " + *nearest + "?";
+  }
+  return {ErrorCode::kInvalidArgument, text};
+}
+
+}  // namespace
+
+DataRegistry BuiltinData() {
+  DataRegistry registry;
+#define FEDMETA_SOURCE(name, message, factory)                                             \
+  registry.sources[#name] = [](const google::protobuf::Any& any) -> Result<OpenedSource> { \
+    FEDMETA_ASSIGN_OR_RETURN(const v1::message settings, Unpack<v1::message>(any, #name)); \
+    return factory(settings);                                                              \
+  };
+#define FEDMETA_TASKS(name, message, factory)                                                \
+  registry.tasks[#name] = [](const google::protobuf::Any& any, DatasetView view,             \
+                             const std::string& client,                                      \
+                             std::uint64_t seed) -> Result<std::unique_ptr<TaskGenerator>> { \
+    FEDMETA_ASSIGN_OR_RETURN(const v1::message settings, Unpack<v1::message>(any, #name));   \
+    return factory(settings, std::move(view), client, seed);                                 \
+  };
+#define FEDMETA_SOURCE_TASKS(name, message)
+#include "fedmeta/client/data/registry.inc"
+#undef FEDMETA_SOURCE
+#undef FEDMETA_TASKS
+#undef FEDMETA_SOURCE_TASKS
+  return registry;
+}
+
+Result<OpenedSource> OpenSource(const DataRegistry& registry, const v1::Plugin& choice) {
+  const auto found = registry.sources.find(choice.name());
+  if (found == registry.sources.end()) {
+    return UnknownPlugin("source", choice.name(), registry.sources);
+  }
+  return found->second(choice.settings());
+}
+
+Result<std::unique_ptr<TaskGenerator>> MakeTaskGenerator(
+    const DataRegistry& registry, const v1::Plugin& tasks, const OpenedSource& source,
+    const DatasetView* view, const std::string& client, std::uint64_t seed) {
+  const auto found = registry.tasks.find(tasks.name());
+  if (!source.dataset) {
+    if (found != registry.tasks.end()) {
+      return Error(ErrorCode::kInvalidArgument,
+                   "tasks.name '" + tasks.name() +
+                       "' draws from a table, but this source is a family of functions; "
+                       "use {name: regression}");
+    }
+    return source.generator(tasks, client, seed);
+  }
+  if (found == registry.tasks.end()) {
+    Error unknown = UnknownPlugin("tasks", tasks.name(), registry.tasks);
+    return unknown.WithContext("this source is a table");
+  }
+  return found->second(tasks.settings(), view != nullptr ? *view : WholeView(source.dataset),
+                       client, seed);
+}
+
+DatasetView WholeView(std::shared_ptr<const Dataset> dataset) {
+  auto rows = WholeRows(dataset->size());
+  return {.dataset = std::move(dataset), .rows = std::move(rows)};
+}
+
+}  // namespace fedmeta

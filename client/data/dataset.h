@@ -11,34 +11,68 @@
 
 namespace fedmeta {
 
-/// What a source holds and so what loss it is learned with. Values are ObjectiveKind's (that header needs LibTorch).
+/// What a source holds and so what loss it is learned with. Values are ObjectiveKind's (that header
+/// needs LibTorch).
 enum class TargetKind : std::uint8_t { kClass, kBinary, kReal };
 
-/// A table of examples in memory, read once and shared by all views of it. Immutable, thread-safe. Free of LibTorch.
+/// A table of examples in memory, read once and shared by all views of it. Immutable, thread-safe.
+/// Free of LibTorch.
 class Dataset {
  public:
   virtual ~Dataset() = default;
-  virtual std::size_t size() const = 0;                              ///< examples
+  virtual std::size_t size() const = 0;  ///< examples
   virtual const std::vector<std::int64_t>& example_shape() const = 0;
   /// Writes example `row` (product of example_shape() floats).
   virtual void Read(std::size_t row, std::span<float> example) const = 0;
-  virtual std::int64_t label(std::size_t row) const = 0;             ///< class in [0, classes())
+  virtual std::int64_t label(std::size_t row) const = 0;  ///< class in [0, classes())
   virtual std::int64_t classes() const = 0;
   /// SHA-256 over content, for the manifest.
   virtual const Digest& fingerprint() const = 0;
+  /// One name a class, or empty where the source names none.
+  virtual std::span<const std::string> class_names() const { return {}; }
 };
+
+/// Rows grouped by the dataset's own class, in row order within a class. Immutable once built.
+struct RowsByClass {
+  std::vector<std::uint32_t> rows;
+  std::vector<std::size_t> first;  ///< classes + 1 offsets into rows
+  std::span<const std::uint32_t> of(std::size_t label) const {
+    return std::span(rows).subspan(first[label], first[label + 1] - first[label]);
+  }
+};
+
+/// 0 ... count - 1.
+std::shared_ptr<const std::vector<std::uint32_t>> WholeRows(std::size_t count);
+
+std::shared_ptr<const RowsByClass> GroupByClass(const Dataset& dataset,
+                                                std::span<const std::uint32_t> rows);
 
 /// Some rows of a dataset under a client's own class codes.
 struct DatasetView {
   std::shared_ptr<const Dataset> dataset;
-  std::shared_ptr<const std::vector<std::uint32_t>> rows;   ///< may be shared by many clients (scheme shared)
+  /// May be shared by many clients (scheme shared).
+  std::shared_ptr<const std::vector<std::uint32_t>> rows;
   /// code_of[class] = this client's code, -1 where it has none; empty: the dataset's own labels.
-  std::vector<std::int64_t> code_of;
+  std::vector<std::int64_t> code_of = {};
+  /// The rows grouped, where many clients share them; null: grouped when asked for.
+  std::shared_ptr<const RowsByClass> by_class = nullptr;
+
   std::size_t size() const { return rows->size(); }
-  std::int64_t code(std::size_t index) const {
-    const std::int64_t label = dataset->label((*rows)[index]);
+  std::int64_t code_of_class(std::int64_t label) const {
     return code_of.empty() ? label : code_of[static_cast<std::size_t>(label)];
   }
+  std::int64_t code(std::size_t index) const {
+    return code_of_class(dataset->label((*rows)[index]));
+  }
 };
+
+/// The classes that a view holds examples of, in the order of the client's codes: whoever numbers
+/// its classes alike draws alike, whatever the classes are called in the dataset.
+struct ClassesOfView {
+  std::shared_ptr<const RowsByClass> rows;
+  std::vector<std::size_t> classes;  ///< dataset classes, ascending by code
+};
+
+ClassesOfView ListClasses(const DatasetView& view);
 
 }  // namespace fedmeta

@@ -12,8 +12,8 @@
 
 namespace fedmeta {
 
-/// How a simulation deals a source out to clients. Immutable, thread-safe. Memory: rows of each client's own part only
-/// (scheme shared: one list for all), so many clients cost little.
+/// How a simulation deals a source out to clients. Immutable, thread-safe. Memory: rows of each
+/// client's own part only (scheme shared: one list for all), so many clients cost little.
 class Partition {
  public:
   virtual ~Partition() = default;
@@ -28,13 +28,17 @@ class Partition {
   virtual std::int64_t largest_label_set() const = 0;
 };
 
-/// Draws depend on (seed, "partition", client) only. Errors name the violated bound (classes asked for > classes there, ...).
-Result<std::unique_ptr<Partition>> MakePartition(const v1::Partition& settings, const v1::Plugin& tasks, const OpenedSource& source,
-                                                 std::uint64_t seed);
+/// Draws depend on (seed, "partition", client) only. Errors name the violated bound (classes asked
+/// for > classes there, ...).
+Result<std::unique_ptr<Partition>> MakePartition(const v1::Partition& settings,
+                                                 const v1::Plugin& tasks,
+                                                 const OpenedSource& source, std::uint64_t seed);
 
-/// Writes each client's part as files under dir/<client>/: IDX images and labels (its own codes), `client.yaml` with the
-/// coordinator address given, so that the same federation runs live with the same bits. Only for sources with a table.
-Status WritePartition(const v1::Experiment& experiment, const OpenedSource& source, const Partition& partition,
-                      const std::string& coordinator_address, const std::string& dir);
+/// Writes each client's part as files under dir/<client>/: IDX images and labels (its own codes),
+/// `client.yaml` with the coordinator address given, so that the same federation runs live with the
+/// same bits. Only for sources with a table.
+Status WritePartition(const v1::Experiment& experiment, const OpenedSource& source,
+                      const Partition& partition, const std::string& coordinator_address,
+                      const std::string& dir);
 
 }  // namespace fedmeta

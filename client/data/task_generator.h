@@ -14,9 +14,9 @@ namespace fedmeta {
 struct ExampleSet {
   std::vector<std::int64_t> example_shape;
   std::size_t count = 0;
-  std::vector<float> inputs;             ///< count x product(example_shape)
-  std::vector<std::int64_t> labels;      ///< kClass: count codes in [0, outputs)
-  std::vector<float> targets;            ///< kBinary, kReal: count x target width
+  std::vector<float> inputs;         ///< count x product(example_shape)
+  std::vector<std::int64_t> labels;  ///< kClass: count codes in [0, outputs)
+  std::vector<float> targets;        ///< kBinary, kReal: count x target width
 };
 
 struct TaskExamples {
@@ -29,7 +29,8 @@ enum class DataPart : std::uint8_t { kTrain, kValidation, kTest };
 class TaskGenerator {
  public:
   virtual ~TaskGenerator() = default;
-  /// What Draw(part, shots) can give, or the reason why not ("5 ways need 5 classes, this client has 3"): said before round 1.
+  /// What Draw(part, shots) can give, or the reason why not ("5 ways need 5 classes, this client
+  /// has 3"): said before round 1.
   virtual Status CanDraw(DataPart part, std::int64_t shots) const = 0;
   /// One task. `shots`: support examples a class (points, in regression); 0: the experiment's.
   /// Query examples never stand in the support set.
@@ -39,7 +40,11 @@ class TaskGenerator {
   virtual TargetKind target_kind() const = 0;
   /// Outputs that a task needs: ways, or 1.
   virtual std::int64_t task_outputs() const = 0;
-  virtual std::size_t examples() const = 0;  ///< rows this client holds; 0 where tasks are drawn from a formula
+  /// True where a task numbers its classes anew, so that a head learned under the site's own codes
+  /// does not fit.
+  virtual bool relabels() const { return false; }
+  virtual std::size_t examples()
+      const = 0;  ///< rows this client holds; 0 where tasks are drawn from a formula
 };
 
 }  // namespace fedmeta

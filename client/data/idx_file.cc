@@ -1,0 +1,152 @@
+#include "fedmeta/client/data/idx_file.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <limits>
+#include <span>
+#include <system_error>
+
+#include <zlib.h>
+
+namespace fedmeta {
+namespace {
+
+// Deflate cannot expand by more than this (zlib's technical notes).
+constexpr std::uint64_t kLargestExpansion = 1032;
+
+// Reads gzip and, as it stands, anything else.
+class Stream {
+ public:
+  explicit Stream(const std::filesystem::path& path) : file_(gzopen(path.c_str(), "rb")) {}
+  ~Stream() {
+    if (file_ != nullptr) gzclose_r(file_);
+  }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  bool is_open() const { return file_ != nullptr; }
+  bool is_plain() { return gzdirect(file_) == 1; }
+  bool damaged() const { return damaged_; }
+
+  /// Bytes read; fewer than asked for at the end or at damage.
+  std::size_t Read(std::span<std::uint8_t> into) {
+    std::size_t done = 0;
+    while (done < into.size()) {
+      const auto piece =
+          static_cast<unsigned>(std::min<std::size_t>(into.size() - done, std::size_t{1} << 20));
+      const int got = gzread(file_, into.data() + done, piece);
+      if (got < 0) damaged_ = true;
+      if (got <= 0) break;
+      done += static_cast<std::size_t>(got);
+    }
+    int code = Z_OK;
+    gzerror(file_, &code);
+    if (code != Z_OK && code != Z_STREAM_END) damaged_ = true;
+    return done;
+  }
+
+ private:
+  gzFile file_;
+  bool damaged_ = false;
+};
+
+std::uint32_t BigEndian(std::span<const std::uint8_t> bytes) {
+  return (std::uint32_t{bytes[0]} << 24) | (std::uint32_t{bytes[1]} << 16) |
+         (std::uint32_t{bytes[2]} << 8) | std::uint32_t{bytes[3]};
+}
+
+std::string Hex(std::uint32_t value) {
+  char text[16];
+  std::snprintf(text, sizeof(text), "0x%08x", value);
+  return text;
+}
+
+std::size_t ElementSize(IdxType type) { return type == IdxType::kInt16 ? 2 : 1; }
+
+Error Refuse(const std::filesystem::path& path, const std::string& why) {
+  return {ErrorCode::kInvalidArgument, path.string() + ": " + why};
+}
+
+Result<std::uint64_t> DeclaredBytes(const std::filesystem::path& path, const IdxFile& file) {
+  std::uint64_t bytes = ElementSize(file.type);
+  for (const std::uint32_t extent : file.extents) {
+    if (extent == 0) return Refuse(path, "the header declares no examples or empty ones");
+    if (bytes > std::numeric_limits<std::uint64_t>::max() / extent) {
+      return Refuse(path, "the header declares more bytes than can be counted");
+    }
+    bytes *= extent;
+  }
+  return bytes;
+}
+
+}  // namespace
+
+Result<IdxFile> ReadIdxFile(const std::filesystem::path& path, std::size_t extents) {
+  std::error_code failure;
+  const std::uint64_t file_size = std::filesystem::file_size(path, failure);
+  if (failure) return Error(ErrorCode::kNotFound, path.string() + ": " + failure.message());
+  Stream stream(path);
+  if (!stream.is_open()) return Error(ErrorCode::kNotFound, path.string() + ": cannot be opened");
+
+  std::vector<std::uint8_t> header(4 + 4 * extents);
+  if (stream.Read(header) < header.size()) {
+    return Refuse(path, "ends within the header of " + std::to_string(header.size()) + " bytes");
+  }
+  const std::uint32_t magic = BigEndian(std::span(header).first(4));
+  const auto expected = static_cast<std::uint32_t>(0x0800 + extents);
+  IdxFile file;
+  file.type = static_cast<IdxType>(header[2]);
+  if (header[0] != 0 || header[1] != 0 || header[3] != extents ||
+      (file.type != IdxType::kUnsignedByte && file.type != IdxType::kInt16)) {
+    return Refuse(path, "magic " + Hex(magic) + ", expected " + Hex(expected) +
+                            " (unsigned bytes) or " + Hex(expected + 0x0300) + " (int16)");
+  }
+  for (std::size_t i = 0; i < extents; ++i) {
+    file.extents.push_back(BigEndian(std::span(header).subspan(4 + 4 * i, 4)));
+  }
+  FEDMETA_ASSIGN_OR_RETURN(const std::uint64_t bytes, DeclaredBytes(path, file));
+  const std::uint64_t records = file.extents[0];
+  const std::uint64_t record_bytes = bytes / records;
+  const std::uint64_t most = stream.is_plain() ? file_size : file_size * kLargestExpansion;
+  if (bytes > most) {
+    return Refuse(path, "truncated: the header declares " + std::to_string(records) +
+                            " records of " + std::to_string(record_bytes) +
+                            " bytes, the file cannot hold more than record " +
+                            std::to_string(most / record_bytes));
+  }
+  file.bytes.resize(bytes);
+  const std::size_t got = stream.Read(file.bytes);
+  if (got < bytes || stream.damaged()) {
+    return Refuse(path,
+                  std::string(stream.damaged() ? "damaged or truncated compression" : "truncated") +
+                      " in record " + std::to_string(got / record_bytes) + " of " +
+                      std::to_string(records) + " (counted from 0)");
+  }
+  std::array<std::uint8_t, 1> beyond{};
+  if (stream.Read(beyond) != 0) {
+    return Refuse(path, "bytes follow the last of " + std::to_string(records) + " records");
+  }
+  if (stream.damaged()) return Refuse(path, "damaged compression: checksum or end is wrong");
+  return file;
+}
+
+std::string EncodeIdx(const IdxFile& file) {
+  std::string text;
+  text.reserve(4 + 4 * file.extents.size() + file.bytes.size());
+  const auto append = [&text](unsigned value) { text.push_back(static_cast<char>(value & 0xffU)); };
+  append(0);
+  append(0);
+  append(static_cast<unsigned>(file.type));
+  append(static_cast<unsigned>(file.extents.size()));
+  for (const std::uint32_t extent : file.extents) {
+    append(extent >> 24);
+    append(extent >> 16);
+    append(extent >> 8);
+    append(extent);
+  }
+  text.append(reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size());
+  return text;
+}
+
+}  // namespace fedmeta
