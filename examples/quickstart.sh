@@ -11,7 +11,6 @@ export LC_ALL=C.UTF-8
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 bin=$root/build/release/bin
 sites=4            # that train; the next one, site-5, is the new one
-short_rounds=40
 build_cpu_minutes=16
 
 simulate=no short=no out=
@@ -128,13 +127,14 @@ unset "pids[build]"
 echo "      built in $((SECONDS - build_started)) s"
 
 # --- 2: sites and identities ---
-experiment=$out/experiment.yaml
-cp configs/experiments/quickstart.yaml "$experiment"
-if [ $short = yes ]; then
-  sed -i "s/rounds: 400/rounds: $short_rounds/; s/every: 200/every: 0/; s/episodes: 4/episodes: 1/; s/\[0, 1, 5, 10, 50\]/[0, 1, 5, 10]/" "$experiment"
-fi
-rounds=$(sed -n 's/.*rounds: \([0-9]*\).*/\1/p' "$experiment")
 fedmeta=$bin/fedmeta
+experiment=$root/configs/experiments/quickstart.yaml
+rounds=$(sed -n 's/.*rounds: \([0-9]*\).*/\1/p' "$experiment")
+overrides=()
+if [ $short = yes ]; then
+  rounds=40
+  overrides=("federation.rounds=$rounds" evaluation.every=0 evaluation.episodes=1 "evaluation.steps=[0, 1, 5, 10]")
+fi
 
 # identity NAME ROLE AUTHORITY FEDERATION [request options]: a key that stays in pki/NAME, and a signed certificate beside it.
 identity() {
@@ -183,7 +183,7 @@ initial_state: $out/initial.safetensors
 members: ["spiffe://clothing/client/*"]
 out: $out/run
 YAML
-  start coordinator "$bin/fedmeta-coordinator" coordinator "$out/pki/coordinator/coordinator.yaml"
+  start coordinator "$bin/fedmeta-coordinator" coordinator "$out/pki/coordinator/coordinator.yaml" "${overrides[@]}"
 }
 
 find_address() {
@@ -195,12 +195,12 @@ address=127.0.0.1:1
 if [ $simulate = yes ]; then
   step 2 "sites: $sites that train, site-$((sites + 1)) that is new; each has 5 kinds of clothing under its own codes, 20 images of each"
 else
-  attend init "$fedmeta" init "$experiment" --out "$out/initial.safetensors" || fail "fedmeta init failed" init
+  attend init "$fedmeta" init "$experiment" "${overrides[@]}" --out "$out/initial.safetensors" || fail "fedmeta init failed" init
   make_identities > "$out/logs/pki.log" 2>&1 || fail "fedmeta pki failed" pki
   start_coordinator
   await 60 "the coordinator's start" coordinator find_address
 fi
-attend partition "$fedmeta" partition "$experiment" --out "$out/sites" --coordinator "$address" || fail "fedmeta partition failed" partition
+attend partition "$fedmeta" partition "$experiment" "${overrides[@]}" --out "$out/sites" --coordinator "$address" || fail "fedmeta partition failed" partition
 if [ $simulate = no ]; then
   step 2 "sites: $sites that train, site-$((sites + 1)) that is new; 5 kinds of clothing each under own codes, 20 images of each; keys made on site"
 fi
@@ -285,7 +285,7 @@ run_live() {
 if [ $simulate = yes ]; then
   step 3 "one process: $sites virtual sites and 5 that never train"
   step 4 "training   $rounds rounds, then the baselines"
-  attend run "$fedmeta" run "$experiment" --out "$out/run" || fail "fedmeta run failed" run
+  attend run "$fedmeta" run "$experiment" "${overrides[@]}" --out "$out/run" || fail "fedmeta run failed" run
 else
   run_live
 fi
