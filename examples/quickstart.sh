@@ -136,14 +136,13 @@ if [ $short = yes ]; then
   overrides=("federation.rounds=$rounds" evaluation.every=0 evaluation.episodes=1 "evaluation.steps=[0, 1, 5, 10]")
 fi
 
-# identity NAME ROLE AUTHORITY FEDERATION [request options]: a key that stays in pki/NAME, and a signed certificate beside it.
+# identity NAME ROLE AUTHORITY FEDERATION [request options]: a key that stays in pki/NAME, and the signed certificate beside it.
 identity() {
   local name=$1 role=$2 authority=$3 federation=$4
   shift 4
   mkdir -m 700 "$out/pki/$name"
   "$fedmeta" pki request --dir "$out/pki/$name" --identity "spiffe://$federation/$role/$name" "$@" &&
-    "$fedmeta" pki sign --authority "$authority" --request "$out/pki/$name/$name.csr" --out "$out/pki/$name/$name.pem" &&
-    cp "$authority/authority.pem" "$out/pki/$name/trust.pem"
+    "$fedmeta" pki sign --authority "$authority" --request "$out/pki/$name/$name.csr" --out "$out/pki/$name/$name.pem"
 }
 
 make_identities() {
@@ -152,36 +151,27 @@ make_identities() {
     "$fedmeta" pki init --dir "$out/pki/other-authority" --federation elsewhere &&
     identity coordinator coordinator "$out/pki/authority" clothing --ip 127.0.0.1 &&
     identity stranger client "$out/pki/other-authority" elsewhere || return 1
-  # The stranger knows whom it dials; the coordinator does not know the stranger.
-  cat "$out/pki/authority/authority.pem" >> "$out/pki/stranger/trust.pem"
+  cat "$out/pki/other-authority/authority.pem" "$out/pki/authority/authority.pem" > "$out/pki/stranger/trust.pem"
   for ((site = 1; site <= sites + 1; ++site)); do
     identity "site-$site" client "$out/pki/authority" clothing || return 1
   done
 }
 
-# client_file NAME: how a site reaches the coordinator, who it is, where its data lies.
-client_file() {
-  local data="$1"
-  [ -d "$out/sites/$1" ] || data="site-1"
-  cat > "$out/pki/$1/client.yaml" << YAML
-coordinator: {address: "$address"}
-identity: {certificate: $1.pem, key: $1.key, trust: trust.pem}
-state_dir: ../../sites/$1/state
-resources: {threads: 1}
-data:
-  clothing:
-    source: {name: idx, path: ../../sites/$data}
-YAML
+# A client file like site-1's, with an identity of another federation. It trusts this federation's coordinator; not the reverse.
+make_stranger() {
+  mkdir -p "$out/stranger"
+  sed 's,site-1/site-1,stranger/stranger,g; s,authority/authority.pem,stranger/trust.pem,; s,path: "\.",path: "../site-1",' \
+    "$out/site-1/client.yaml" > "$out/stranger/client.yaml"
 }
 
 start_coordinator() {
   cat > "$out/pki/coordinator/coordinator.yaml" << YAML
 listen: "127.0.0.1:0"
-identity: {certificate: coordinator.pem, key: coordinator.key, trust: trust.pem}
-experiment: $experiment
-initial_state: $out/initial.safetensors
+identity: {certificate: coordinator.pem, key: coordinator.key, trust: ../authority/authority.pem}
+experiment: "$experiment"
+initial_state: "$out/initial.safetensors"
 members: ["spiffe://clothing/client/*"]
-out: $out/run
+out: "$out/run"
 YAML
   start coordinator "$bin/fedmeta-coordinator" coordinator "$out/pki/coordinator/coordinator.yaml" "${overrides[@]}"
 }
@@ -200,7 +190,8 @@ else
   start_coordinator
   await 60 "the coordinator's start" coordinator find_address
 fi
-attend partition "$fedmeta" partition "$experiment" "${overrides[@]}" --out "$out/sites" --coordinator "$address" || fail "fedmeta partition failed" partition
+attend partition "$fedmeta" partition "$experiment" "${overrides[@]}" --out "$out" --coordinator "$address" ||
+  fail "fedmeta partition failed" partition
 if [ $simulate = no ]; then
   step 2 "sites: $sites that train, site-$((sites + 1)) that is new; 5 kinds of clothing each under own codes, 20 images of each; keys made on site"
 fi
@@ -227,7 +218,8 @@ news() {
 # Whether a committed round names a site as dropped; sets lost_round, lost_phase, lost_reported.
 closed_without() {
   local record
-  record=$(grep "\"dropped\":\[[^]]*\"client\":\"$1\"" "$out/run/rounds.jsonl" 2> /dev/null | grep '"committed":true' | head -n 1) || return 1
+  record=$(awk -v site="\"client\":\"$1\"" 'index($0, site) && /"committed":true/ {print; exit}' "$out/run/rounds.jsonl" 2> /dev/null) || return 1
+  [ -n "$record" ] || return 1
   lost_round=$(sed -n 's/.*"round":\([0-9]*\).*/\1/p' <<< "$record")
   lost_phase=$(sed -n "s/.*\"client\":\"$1\",\"phase\":\"\([a-z ]*\)\".*/\1/p" <<< "$record")
   lost_reported=$(sed -n 's/.*"reported":\[\([^]]*\)\].*/\1/p' <<< "$record" | tr ',' '\n' | grep -c .)
@@ -238,14 +230,14 @@ refused() { grep -qiE 'refus|handshake|denied' "$out/logs/coordinator.log" "$out
 
 run_live() {
   local site
-  client_file stranger
-  start stranger "$bin/fedmeta-learn" client "$out/pki/stranger/client.yaml"
+  make_stranger
+  start stranger "$bin/fedmeta-learn" client "$out/stranger/client.yaml"
   await 60 "the stranger's refusal" coordinator refused
   stop_now stranger
 
   for ((site = 1; site <= sites; ++site)); do
-    client_file "site-$site"
-    start "site-$site" "$bin/fedmeta-learn" client "$out/pki/site-$site/client.yaml"
+    echo 'resources: {threads: 1}' >> "$out/site-$site/client.yaml"
+    start "site-$site" "$bin/fedmeta-learn" client "$out/site-$site/client.yaml"
   done
   await 120 "four sites joining" coordinator joined
   step 3 "$sites sites joined over mutual TLS; a stranger was refused (certificate not issued for this federation)"
@@ -261,7 +253,7 @@ run_live() {
       news "$lost_round" "site-3 killed while $lost_phase -> round closed with the exact sum of $lost_reported"
       state=gone
     elif [ $state = gone ] && [ "$now" -ge $return_at ]; then
-      start site-3 "$bin/fedmeta-learn" client "$out/pki/site-3/client.yaml"
+      start site-3 "$bin/fedmeta-learn" client "$out/site-3/client.yaml"
       await 60 "site-3's return" site-3 grep -q joined "$out/logs/site-3.log"
       news "$(rounds_done)" "site-3 is back"
       state=back
@@ -294,7 +286,7 @@ fi
 if [ $simulate = yes ]; then
   step 5 "nothing left a site: this was a simulation"
 else
-  ledger=$out/sites/site-1/state/outbound.jsonl
+  ledger=$out/site-1/state/outbound.jsonl
   [ -s "$ledger" ] || fail "site-1 kept no record of what left it" site-1
   step 5 "what left site-1: $(awk -F'"bytes":' 'NF > 1 {split($2, part, /[,}]/); bytes += part[1]; ++updates}
     END {printf "%d updates and evaluation sums, %.1f MB", updates, bytes / 1e6}' "$ledger"); 0 images, 0 labels"
@@ -302,11 +294,9 @@ fi
 
 # --- 6: a site that never took part ---
 new=site-$((sites + 1))
-[ $simulate = no ] || mkdir -p "$out/pki/$new"
-client_file "$new"
 for shots in 1 5; do
   step 6 "a new site, its own codes, $shots example$([ $shots = 1 ] || echo s) of each of 4 classes"
-  attend "adapt-$shots" "$bin/fedmeta-learn" adapt --model "$out/run" --data "$out/pki/$new/client.yaml" --shots $shots \
+  attend "adapt-$shots" "$bin/fedmeta-learn" adapt --model "$out/run" --data "$out/$new/client.yaml" --shots $shots \
     --out "$out/adapted-$shots" || fail "fedmeta adapt failed" "adapt-$shots"
   indent < "$out/logs/adapt-$shots.log"
 done
