@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
+#include <optional>
 #include <set>
 #include <sstream>
 
@@ -38,11 +38,23 @@ std::string CanonicalText(std::span<const Segment> segments) {
 }
 
 template <typename Enum, std::size_t N>
-Result<Enum> FromName(const std::array<std::string_view, N>& names, const std::string& name) {
-  const auto found = std::find(names.begin(), names.end(), name);
-  if (found == names.end())
-    return Error(ErrorCode::kInvalidArgument, "layout: unknown word '" + name + "'");
+std::optional<Enum> FromName(const std::array<std::string_view, N>& names, std::string_view name) {
+  const auto found = std::ranges::find(names, name);
+  if (found == names.end()) return std::nullopt;
   return static_cast<Enum>(found - names.begin());
+}
+
+/// The name is repeated in an error only where it is printable.
+Status CheckName(const char* what, const std::string& name, std::set<std::string>& taken) {
+  if (!IsName(name)) {
+    return Error(ErrorCode::kInvalidArgument,
+                 std::string("layout: a ") + what + " name is empty or not printable");
+  }
+  if (!taken.insert(name).second) {
+    return Error(ErrorCode::kInvalidArgument,
+                 std::string("layout: ") + what + " name '" + name + "' is repeated");
+  }
+  return {};
 }
 
 }  // namespace
@@ -65,10 +77,7 @@ Result<StateLayout> StateLayout::Create(std::vector<Segment> segments) {
   StateLayout layout;
   std::set<std::string> segment_names;
   for (const Segment& segment : segments) {
-    if (!IsName(segment.name) || !segment_names.insert(segment.name).second) {
-      return Error(ErrorCode::kInvalidArgument, "layout: segment name '" + segment.name +
-                                                    "' is empty, repeated or not printable");
-    }
+    FEDMETA_RETURN_IF_ERROR(CheckName("segment", segment.name, segment_names));
     if (!std::isfinite(segment.scale))
       return Error(ErrorCode::kInvalidArgument,
                    "layout: scale of segment '" + segment.name + "' is not finite");
@@ -78,10 +87,7 @@ Result<StateLayout> StateLayout::Create(std::vector<Segment> segments) {
     std::set<std::string> names;
     std::vector<std::size_t> offsets;
     for (const TensorSpec& tensor : segment.tensors) {
-      if (!IsName(tensor.name) || !names.insert(tensor.name).second) {
-        return Error(ErrorCode::kInvalidArgument, "layout: tensor name '" + tensor.name +
-                                                      "' is empty, repeated or not printable");
-      }
+      FEDMETA_RETURN_IF_ERROR(CheckName("tensor", tensor.name, names));
       FEDMETA_ASSIGN_OR_RETURN(const std::size_t count, ElementCount(tensor.shape));
       offsets.push_back(layout.size_);
       layout.size_ += count;
@@ -101,34 +107,38 @@ Result<StateLayout> StateLayout::Create(std::vector<Segment> segments) {
 Result<StateLayout> StateLayout::Parse(std::string_view text) {
   std::istringstream lines{std::string(text)};
   std::string line;
-  if (!std::getline(lines, line) || line != "fedmeta layout 1") {
-    return Error(ErrorCode::kInvalidArgument, "layout: first line must be 'fedmeta layout 1'");
-  }
+  std::size_t number = 1;
+  const auto refused = [&number](const std::string& what) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "layout, line " + std::to_string(number) + ": " + what);
+  };
+  if (!std::getline(lines, line) || line != "fedmeta layout 1")
+    return refused("must be 'fedmeta layout 1'");
   std::vector<Segment> segments;
   while (std::getline(lines, line)) {
+    ++number;
     std::istringstream words(line);
     std::string word;
     std::string name;
     std::string kind;
     words >> word >> name >> kind;
     if (word == "segment") {
-      FEDMETA_ASSIGN_OR_RETURN(const auto rule, FromName<ServerRule>(kRuleNames, kind));
       std::string scale;
       words >> scale;
-      const auto number = ParseNumber(scale);
-      if (!number)
-        return Error(ErrorCode::kInvalidArgument,
-                     "layout: scale of segment '" + name + "' is not a number");
-      segments.push_back({.name = name, .rule = rule, .scale = *number, .tensors = {}});
+      const auto rule = FromName<ServerRule>(kRuleNames, kind);
+      const auto factor = ParseNumber(scale);
+      if (!rule) return refused("unknown server rule");
+      if (!factor) return refused("scale is not a number");
+      segments.push_back({.name = name, .rule = *rule, .scale = *factor, .tensors = {}});
     } else if (word == "tensor" && !segments.empty()) {
-      FEDMETA_ASSIGN_OR_RETURN(const auto tensor_kind, FromName<TensorKind>(kKindNames, kind));
-      TensorSpec tensor{.name = name, .shape = {}, .kind = tensor_kind};
+      const auto tensor_kind = FromName<TensorKind>(kKindNames, kind);
+      if (!tensor_kind) return refused("unknown kind of tensor");
+      TensorSpec tensor{.name = name, .shape = {}, .kind = *tensor_kind};
       std::int64_t extent = 0;
       while (words >> extent) tensor.shape.push_back(extent);
       segments.back().tensors.push_back(std::move(tensor));
     } else {
-      return Error(ErrorCode::kInvalidArgument,
-                   "layout: a line must start with 'segment' or 'tensor'");
+      return refused("must start with 'segment', or within one with 'tensor'");
     }
   }
   FEDMETA_ASSIGN_OR_RETURN(StateLayout layout, Create(std::move(segments)));
