@@ -20,28 +20,57 @@ struct LegFacts {
   Digest assignment_hash;
   std::uint64_t assignment_size = 0, coordinates = 0;
   double maximum_weight = 1;
+  double adaptation_rate = 0.1;
+  Digest state_hash;  ///< of the initial state, float32 little-endian
+};
+LegFacts FactsOf(const Leg& leg);
+
+/// What figures over fewer than ten clients say of single ones (standard deviation, worst client).
+enum class SmallGroups : std::uint8_t {
+  kHide,  ///< live: null
+  kShow,  ///< simulation
 };
 
-/// What follows what in one experiment: for each leg, rounds, evaluations every k rounds and at the end, retries; then the choice of
-/// settings and rounds on validation, the summary, the end. Owns the current RoundEngine; one an experiment, on that experiment's strand.
-/// Sans-I/O, deterministic: cohorts are drawn from (seed, "cohort", leg, round) over the joined training clients in order of name.
+/// What follows what in one experiment: for each leg, rounds, evaluations every k rounds and at the
+/// end, retries; then the choice of settings and rounds on validation, the summary, the end. Owns
+/// the current RoundEngine; one an experiment, on that experiment's strand. Sans-I/O,
+/// deterministic: cohorts are drawn from (seed, "cohort/<leg>", round) over the joined training
+/// clients in order of name, so a retry with the same clients present asks the same cohort.
 ///
-/// Evaluation: two attempts, validation (validation clients, else training clients; part VALIDATION) and test (hold-outs, part TEST; else
-/// training clients, part TEST), each over learning rates x shots x steps. The best round and the best leg of a method are chosen by
-/// evaluation.select on validation; the hold-out figures of exactly that round are the final ones.
+/// Main legs run first, then the baselines, each group in the order given. Every round waits until
+/// federation.minimum_cohort training clients are present, the very first for `cohort` of them;
+/// after join_deadline it goes on with at least minimum_cohort or fails.
+///
+/// Evaluation: two attempts, validation (validation clients, else training clients; part
+/// VALIDATION) and test (hold-outs, part TEST; else training clients, part TEST), each over shots x
+/// learning rates x steps, one report suffices. Their keys carry the number of rounds trained (0:
+/// none) and odd attempts for validation, even ones for test, so that keys stay unique over
+/// retries. The best round and the best leg of a method are chosen by evaluation.select on
+/// validation; the hold-out figures of exactly that round are the final ones.
+///
+/// Checkpoints: "round-N" at each evaluation of a main leg ("<leg>-round-N" when the main method is
+/// a grid), "best" whenever validation improves over all main legs so far, "final" at the end of
+/// each main leg that holds the best round, "baseline-<method>" whenever validation improves over
+/// that method's legs. Metadata: "leg", "method", "round", "tuned": JSON {"<shots>":
+/// {"learning_rate": .., "steps": .., "by_steps": {"<steps>": learning_rate}}}.
 class ExperimentEngine {
  public:
-  ExperimentEngine(const v1::Experiment& experiment, std::vector<LegFacts> legs);
+  ExperimentEngine(const v1::Experiment& experiment, std::vector<LegFacts> legs,
+                   SmallGroups small_groups = SmallGroups::kHide);
   ~ExperimentEngine();
   ExperimentEngine(const ExperimentEngine&) = delete;
   ExperimentEngine& operator=(const ExperimentEngine&) = delete;
 
   std::vector<Instruction> Start(TimePoint now);
-  /// After WorkFinished of kCloseRound the driver calls SetStateHash before handing the event in, so that the next plan names it.
+  /// ClientJoined before Start only makes clients known: a simulation hands in all of them, so that
+  /// the first cohort is drawn from all.
   std::vector<Instruction> Handle(const Event& event, TimePoint now);
-  /// Digest of the current leg's state (float32 little-endian), set by the driver at StartLeg and after each commit.
+  /// Digest of the current leg's state. Each leg starts with LegFacts::state_hash; after each
+  /// commit the driver calls this before it hands in the StoreFinished of kCommitRound, so that the
+  /// next plan names the new state.
   void SetStateHash(const Digest& digest);
   bool finished() const;
+  /// For status pages.
   std::string_view phase() const;
 
  private:

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "fedmeta/algorithms/server/server_registry.h"
-#include "fedmeta/configs/validated.h"
 #include "fedmeta/coordinator/leg.h"
 #include "fedmeta/coordinator/round_store.h"
 #include "fedmeta/core/clock.h"
@@ -17,8 +16,9 @@
 
 namespace fedmeta {
 
-/// Runs one experiment over live clients: maps the engine's instructions to threads (one Asio strand, one store thread, one work thread)
-/// and is the endpoint that the transport server calls. Its twin in the simulator runs everything on the calling thread.
+/// Runs one experiment over live clients: maps the engine's instructions to threads (one Asio
+/// strand, one store thread, one work thread) and is the endpoint that the transport server calls.
+/// Its twin in the simulator runs everything on the calling thread.
 class LiveCoordinator : public CoordinatorEndpoint {
  public:
   struct Options {
@@ -28,12 +28,15 @@ class LiveCoordinator : public CoordinatorEndpoint {
     ServerRegistry registry;
   };
   /// Everything borrowed outlives it.
-  static std::unique_ptr<LiveCoordinator> Create(Options options, RoundStore& store, RunObserver& observer, const Clock& clock, Logger& logger);
+  static std::unique_ptr<LiveCoordinator> Create(Options options, RoundStore& store,
+                                                 RunObserver& observer, const Clock& clock,
+                                                 Logger& logger);
 
   virtual void Start() = 0;
   /// Thread-safe: SIGTERM and Ctrl-C.
   virtual void Cancel(const std::string& reason, bool interrupted) = 0;
-  /// Blocks until the summary is on disk and every client has heard that all is done (or `farewell_ms` passed). The run's outcome.
+  /// Blocks until the summary is on disk and every client has heard that all is done (or
+  /// `farewell_ms` passed). The run's outcome.
   virtual Result<RunSummary> Wait(int farewell_ms) = 0;
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,49 +25,147 @@ struct RoundResult {
   std::vector<std::pair<ClientId, std::vector<MetricSums>>> disclosed;
 };
 
-// Facts, in. Those about an attempt carry its key; a stale one is ignored.
-struct ClientJoined { ClientId client; v1::Role role; };
-struct ClientLost { ClientId client; std::string reason; };                         ///< silent for lost_after, or left
-struct UploadStaged { RoundKey key; ClientId client; std::uint32_t slot; };         ///< whole and verified
-struct ClientFailed { RoundKey key; ClientId client; std::string phase, reason; };  ///< its own report
-struct TimerFired { std::uint64_t timer; };
-struct StoreFinished { std::uint64_t ticket; Status status; };
-struct WorkFinished { std::uint64_t ticket; Status status; std::optional<RoundResult> result; };
-struct CancelAsked { std::string reason; bool interrupted; };
-using Event = std::variant<ClientJoined, ClientLost, UploadStaged, ClientFailed, TimerFired, StoreFinished, WorkFinished, CancelAsked>;
+// Facts, in. Those about an attempt carry its key; a stale one (another attempt, an unknown ticket
+// or timer) is ignored.
+struct ClientJoined {
+  ClientId client;
+  v1::Role role;
+};  ///< also again, after its process restarted
+struct ClientLost {
+  ClientId client;
+  std::string reason;
+};  ///< silent for lost_after, or left
+struct UploadStaged {
+  RoundKey key;
+  ClientId client;
+  std::uint32_t slot;
+};  ///< whole and verified
+struct ClientFailed {
+  RoundKey key;
+  ClientId client;
+  std::string phase, reason;
+};  ///< its own report
+struct TimerFired {
+  std::uint64_t timer;
+};
+struct StoreFinished {
+  std::uint64_t ticket;
+  Status status;
+};
+struct WorkFinished {
+  std::uint64_t ticket;
+  Status status;
+  std::optional<RoundResult> result;
+};
+struct CancelAsked {
+  std::string reason;
+  bool interrupted;
+};
+/// The driver cannot go on (a full disk, an observer's error): the run ends as failed.
+struct DriverFailed {
+  Error error;
+};
+using Event = std::variant<ClientJoined, ClientLost, UploadStaged, ClientFailed, TimerFired,
+                           StoreFinished, WorkFinished, CancelAsked, DriverFailed>;
 
 // Things to do, out, in this order. Nothing is promised to a client before its Persist is back.
-struct StartLeg { std::size_t leg; };                                   ///< load its state and optimiser
-struct SendPlan { std::vector<ClientId> clients; RoundPlan plan; };
-/// The attempt is over for these clients; `counted`: their contribution is in the sum.
-struct CloseFor { std::vector<ClientId> clients; RoundKey key; bool counted; std::string reason; };
-struct SetTimer { std::uint64_t timer; TimePoint at; };
-enum class Record : std::uint8_t { kBeginAttempt, kCommitRound, kAbandonAttempt };
-struct Persist { std::uint64_t ticket; Record record; RoundPlan plan; std::string reason; };
-enum class Work : std::uint8_t {
-  kAddUpload,    ///< decode the payload in `slot`, add it to the sum, free the slot; an error drops the client
-  kCloseRound,   ///< decode the sum, apply the server rules to the next state (training), give the metrics
+//
+// Who answers what: each Persist is answered by one StoreFinished and each RunWork by one
+// WorkFinished with its ticket, each SetTimer by one TimerFired (timers are not cancelled). Tickets
+// and timers are unique over the experiment. Nothing else is answered. RoundWorker calls (StartLeg,
+// BeginAttempt, AddUpload, Close, Commit, Abandon) keep the order of the instructions they come
+// from.
+
+/// RoundWorker::StartLeg. A failure is reported with the next ticket, that of kBeginAttempt.
+struct StartLeg {
+  std::size_t leg;
 };
-struct RunWork { std::uint64_t ticket; Work work; RoundPlan plan; std::uint32_t slot; ClientId client; std::uint32_t reported; std::uint32_t population; };
-struct ReportRound { RoundRecord record; };
-struct ReportEvaluation { std::size_t leg; std::vector<EvaluationRecord> records; };
-struct ReportCheckpoint { std::size_t leg; std::string name; std::map<std::string, std::string> metadata; };   ///< "round-80": of the current state
-struct ReportNote { std::string text; };
-struct Finish { RunSummary summary; };                                  ///< nothing follows
-using Instruction = std::variant<StartLeg, SendPlan, CloseFor, SetTimer, Persist, RunWork, ReportRound, ReportEvaluation, ReportCheckpoint,
-                                 ReportNote, Finish>;
+/// To clients of the cohort; again to one that joined anew during the attempt and has not reported.
+struct SendPlan {
+  std::vector<ClientId> clients;
+  RoundPlan plan;
+};
+/// The attempt is over for these clients (others of the cohort may go on); `counted`: their
+/// contribution is in the sum. The driver takes no more uploads of (client, key) and frees a slot
+/// that one still holds, unless a kAddUpload for it was given out.
+struct CloseFor {
+  std::vector<ClientId> clients;
+  RoundKey key;
+  bool counted;
+  std::string reason;
+};
+struct SetTimer {
+  std::uint64_t timer;
+  TimePoint at;
+};
+enum class Record : std::uint8_t {
+  kBeginAttempt,    ///< RoundStore::BeginAttempt; RoundWorker::BeginAttempt(plan, cohort)
+  kCommitRound,     ///< RoundStore::CommitRound; then RoundWorker::Commit and
+                    ///< ExperimentEngine::SetStateHash, before the answer
+  kAbandonAttempt,  ///< RoundStore::AbandonAttempt; RoundWorker::Abandon
+};
+/// An error in the answer ends the run.
+struct Persist {
+  std::uint64_t ticket;
+  Record record;
+  RoundPlan plan;
+  std::string reason;
+  std::uint32_t cohort;
+};
+enum class Work : std::uint8_t {
+  kAddUpload,   ///< decode the payload in `slot`, add it to the sum, free the slot in any case; an
+                ///< error drops the client
+  kCloseRound,  ///< decode the sum, apply the server rules to the next state (training), give the
+                ///< metrics as `result`
+};
+struct RunWork {
+  std::uint64_t ticket;
+  Work work;
+  RoundPlan plan;
+  std::uint32_t slot;
+  ClientId client;
+  std::uint32_t reported;
+  std::uint32_t population;
+};
+struct ReportRound {
+  RoundRecord record;
+};
+struct ReportEvaluation {
+  std::size_t leg;
+  std::vector<EvaluationRecord> records;
+};
+struct ReportCheckpoint {
+  std::size_t leg;
+  std::string name;
+  std::map<std::string, std::string> metadata;
+};  ///< "round-80": of the current state
+struct ReportNote {
+  std::string text;
+};
+/// Nothing follows. `status`: success, or why not: kFederationFailed, kCancelled (interrupted or
+/// cancelled), else the environment's error.
+struct Finish {
+  RunSummary summary;
+  Status status;
+};
+using Instruction =
+    std::variant<StartLeg, SendPlan, CloseFor, SetTimer, Persist, RunWork, ReportRound,
+                 ReportEvaluation, ReportCheckpoint, ReportNote, Finish>;
 
 /// How an attempt ended.
 struct AttemptOutcome {
   bool committed = false;
-  std::string reason;                      ///< why not
+  std::string reason;  ///< why not
   std::optional<RoundResult> result;
-  std::vector<ClientId> reported;
+  std::vector<ClientId> reported;  ///< in order of name, as `dropped`
   std::vector<DroppedClient> dropped;
+  std::map<std::string, double> parts_s;  ///< "wait", "add", "apply", "commit"
+  Status environment;                     ///< an error that ends the run: the store's
 };
 
 /// One attempt at one round. Sans-I/O: no thread, clock, socket, file or tensor; the same events
-/// give the same instructions. Variants: plain (training and evaluation), later secure and buffered-asynchronous.
+/// give the same instructions. Variants: plain (training and evaluation), later secure and
+/// buffered-asynchronous.
 class RoundEngine {
  public:
   virtual ~RoundEngine() = default;

@@ -32,9 +32,10 @@ struct CommittedRound {
   std::string record;  ///< the line of rounds.jsonl
 };
 
-/// Durable truth of a coordinator: SQLite, PostgreSQL later, and one in memory that forgets with the process.
-/// Each call is one transaction, durable when it returns, and refused with a stale lease (kFailedPrecondition).
-/// Blocking: called on the store thread, never on a strand. Model state lives in blobs, not rows.
+/// Durable truth of a coordinator: SQLite, PostgreSQL later, and one in memory that forgets with
+/// the process. Each call is one transaction, durable when it returns, and refused with a stale
+/// lease (kFailedPrecondition). Blocking: called on the store thread, never on a strand. Model
+/// state lives in blobs, not rows.
 class RoundStore {
  public:
   virtual ~RoundStore() = default;
@@ -43,9 +44,11 @@ class RoundStore {
   virtual Result<Bytes> GetBlob(const BlobRef& blob) = 0;
   /// Before any client sees the plan: an attempt number is used once, also across a crash.
   virtual Status BeginAttempt(const Lease& lease, const RoundPlan& plan) = 0;
-  virtual Status AbandonAttempt(const Lease& lease, const RoundKey& attempt, std::string_view reason) = 0;
+  virtual Status AbandonAttempt(const Lease& lease, const RoundKey& attempt,
+                                std::string_view reason) = 0;
   /// Compare-and-swap on the head: fails unless plan.parent() is the last committed round.
-  virtual Status CommitRound(const Lease& lease, const RoundPlan& plan, const CommittedRound& round) = 0;
+  virtual Status CommitRound(const Lease& lease, const RoundPlan& plan,
+                             const CommittedRound& round) = 0;
   virtual Result<std::optional<CommittedRound>> Head(const ExperimentId& experiment) = 0;
 };
 

@@ -1,0 +1,166 @@
+#include "fedmeta/coordinator/round_worker.h"
+
+#include <map>
+#include <utility>
+
+#include "fedmeta/algorithms/server/server_rules.h"
+#include "fedmeta/core/check.h"
+#include "fedmeta/v1/round.pb.h"
+
+namespace fedmeta {
+namespace {
+
+v1::Plugin PlainSum() {
+  v1::Plugin plugin;
+  plugin.set_name("weighted_mean");
+  return plugin;
+}
+
+}  // namespace
+
+struct RoundWorker::Content {
+  std::span<const Leg> legs;
+  ServerRegistry registry;
+  std::uint64_t rounds = 0;
+
+  // Of the leg.
+  const Leg* leg = nullptr;
+  std::vector<float> state, next;
+  std::shared_ptr<Bytes> blob;
+  Digest hash;
+  std::unique_ptr<Aggregator> training_sum, evaluation_sum;
+  std::unique_ptr<ServerOptimizer> optimizer;
+  Bytes moments, next_moments;  // of the current state, of the next one
+
+  // Of the attempt.
+  std::optional<ContributionCodec> codec;
+  Aggregator* sum = nullptr;
+  bool evaluates = false, closed = false;
+  std::vector<std::uint64_t> encoded;
+  std::map<ClientId, std::vector<MetricSums>> disclosed;
+
+  void PublishState() {
+    const auto bytes = AsBytes(std::span<const float>(state));
+    // A download may still read the old one.
+    if (blob == nullptr || blob.use_count() > 1) blob = std::make_shared<Bytes>();
+    blob->assign(bytes.begin(), bytes.end());
+    hash = Digest::Of(*blob);
+  }
+};
+
+RoundWorker::RoundWorker(std::span<const Leg> legs, ServerRegistry registry, std::uint64_t rounds)
+    : content_(std::make_unique<Content>()) {
+  content_->legs = legs;
+  content_->registry = std::move(registry);
+  content_->rounds = rounds;
+}
+RoundWorker::~RoundWorker() = default;
+
+Status RoundWorker::StartLeg(std::size_t leg) {
+  Content& c = *content_;
+  FEDMETA_CHECK(leg < c.legs.size());
+  c.leg = &c.legs[leg];
+  c.codec.reset();
+  c.sum = nullptr;
+  c.state = c.leg->initial_state;
+  c.PublishState();
+  FEDMETA_ASSIGN_OR_RETURN(c.training_sum, MakeAggregator(c.registry, c.leg->aggregation));
+  FEDMETA_ASSIGN_OR_RETURN(c.evaluation_sum, MakeAggregator(c.registry, PlainSum()));
+  FEDMETA_ASSIGN_OR_RETURN(
+      c.optimizer, MakeOptimizer(c.registry, c.leg->optimizer,
+                                 {.coordinates = c.leg->layout.size(), .rounds = c.rounds}));
+  c.moments = c.optimizer->Save();
+  return {};
+}
+
+Status RoundWorker::BeginAttempt(const RoundPlan& plan, std::uint32_t maximum_contributors) {
+  Content& c = *content_;
+  if (c.optimizer == nullptr) {
+    return Error(ErrorCode::kFailedPrecondition, "round worker: no leg was started");
+  }
+  c.evaluates = plan.key().purpose == Purpose::kEvaluate;
+  FEDMETA_ASSIGN_OR_RETURN(
+      c.codec, ContributionCodec::Create({.layout = c.evaluates ? nullptr : &c.leg->layout,
+                                          .metric_cells = MetricCells(plan.message()),
+                                          .maximum_weight = plan.message().maximum_weight(),
+                                          .maximum_contributors = maximum_contributors}));
+  c.sum = c.evaluates ? c.evaluation_sum.get() : c.training_sum.get();
+  c.sum->Reset();
+  c.disclosed.clear();
+  c.closed = false;
+  return {};
+}
+
+Status RoundWorker::AddUpload(const ClientId& client, bool disclosed,
+                              std::span<const std::byte> payload) {
+  Content& c = *content_;
+  if (!c.codec) return Error(ErrorCode::kFailedPrecondition, "round worker: no attempt was begun");
+  FEDMETA_RETURN_IF_ERROR(c.codec->EncodeWire(payload, c.encoded));
+  FEDMETA_RETURN_IF_ERROR(c.sum->Add(client, c.encoded));
+  if (disclosed && c.evaluates) {
+    FEDMETA_ASSIGN_OR_RETURN(Contribution contribution, c.codec->FromWire(payload));
+    c.disclosed[client] = std::move(contribution.metrics);
+  }
+  return {};
+}
+
+Result<RoundResult> RoundWorker::Close(const RoundPlan& plan, std::uint32_t reported,
+                                       std::uint32_t population) {
+  Content& c = *content_;
+  if (!c.codec) return Error(ErrorCode::kFailedPrecondition, "round worker: no attempt was begun");
+  FEDMETA_ASSIGN_OR_RETURN(const PartialSum sum, c.sum->Finish());
+  if (sum.contributors != reported) {
+    return Error(ErrorCode::kInternal, "round worker: the sum holds " +
+                                           std::to_string(sum.contributors) + " contributions, " +
+                                           std::to_string(reported) + " were counted");
+  }
+  FEDMETA_ASSIGN_OR_RETURN(DecodedSum decoded, c.codec->Decode(sum.coordinates, sum.contributors));
+  RoundResult result{.metrics = std::move(decoded.metrics), .disclosed = {}};
+  if (c.evaluates) {
+    for (auto& [client, metrics] : c.disclosed) {
+      result.disclosed.emplace_back(client, std::move(metrics));
+    }
+    c.disclosed.clear();
+    return result;
+  }
+  c.next = c.state;
+  const Status applied =
+      ApplyServerRules(c.leg->layout, decoded.mean,
+                       {.round = plan.key().round, .reported = reported, .population = population},
+                       *c.optimizer, c.next);
+  if (!applied.ok()) {
+    FEDMETA_RETURN_IF_ERROR(c.optimizer->Restore(c.moments));
+    return applied.error();
+  }
+  c.next_moments = c.optimizer->Save();
+  c.closed = true;
+  return result;
+}
+
+void RoundWorker::Commit() {
+  Content& c = *content_;
+  FEDMETA_CHECK(c.closed);
+  std::swap(c.state, c.next);
+  std::swap(c.moments, c.next_moments);
+  c.closed = false;
+  c.codec.reset();
+  c.PublishState();
+}
+
+void RoundWorker::Abandon() {
+  Content& c = *content_;
+  if (c.sum != nullptr) c.sum->Reset();
+  c.disclosed.clear();
+  c.codec.reset();
+  if (std::exchange(c.closed, false)) {
+    FEDMETA_CHECK(c.optimizer->Restore(c.moments).ok());  // its own Save
+  }
+}
+
+std::shared_ptr<const Bytes> RoundWorker::state() const { return content_->blob; }
+const Digest& RoundWorker::state_hash() const { return content_->hash; }
+std::span<const float> RoundWorker::next_state() const { return content_->next; }
+Bytes RoundWorker::optimizer_state() const { return content_->next_moments; }
+const Leg& RoundWorker::leg() const { return *content_->leg; }
+
+}  // namespace fedmeta

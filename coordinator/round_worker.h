@@ -18,8 +18,9 @@
 
 namespace fedmeta {
 
-/// The heavy work of the engine's instructions: sums, server rules, state. Holds the current leg's state and optimiser. Not thread-safe:
-/// one call at a time, on the work pool (live) or the calling thread (simulation).
+/// The heavy work of the engine's instructions: sums, server rules, state. Holds the current leg's
+/// state and optimiser. Not thread-safe: one call at a time, on the work pool (live) or the calling
+/// thread (simulation).
 class RoundWorker {
  public:
   RoundWorker(std::span<const Leg> legs, ServerRegistry registry, std::uint64_t rounds);
@@ -28,10 +29,13 @@ class RoundWorker {
   Status StartLeg(std::size_t leg);
   /// A new attempt: empties the sum. `maximum_contributors`: size of the cohort.
   Status BeginAttempt(const RoundPlan& plan, std::uint32_t maximum_contributors);
-  /// kAddUpload: hostile payload; an error names what is wrong with it and leaves the sum as it was.
+  /// kAddUpload: hostile payload; an error names what is wrong with it and leaves the sum as it
+  /// was.
   Status AddUpload(const ClientId& client, bool disclosed, std::span<const std::byte> payload);
-  /// kCloseRound: sum -> mean -> next state (training; current state stays until Commit) and metrics.
-  Result<RoundResult> Close(const RoundPlan& plan, std::uint32_t reported, std::uint32_t population);
+  /// kCloseRound: sum -> mean -> next state (training; current state stays until Commit) and
+  /// metrics.
+  Result<RoundResult> Close(const RoundPlan& plan, std::uint32_t reported,
+                            std::uint32_t population);
   /// The next state becomes the current one.
   void Commit();
   void Abandon();
@@ -39,7 +43,8 @@ class RoundWorker {
   /// Current state, float32 little-endian, shared with downloads; valid after StartLeg.
   std::shared_ptr<const Bytes> state() const;
   const Digest& state_hash() const;
-  /// The state computed by Close, not yet committed, with its optimiser's moments: what CommitRound stores.
+  /// The state computed by Close, not yet committed, with its optimiser's moments: what CommitRound
+  /// stores.
   std::span<const float> next_state() const;
   Bytes optimizer_state() const;
   const Leg& leg() const;

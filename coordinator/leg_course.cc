@@ -1,0 +1,107 @@
+#include "fedmeta/coordinator/leg_course.h"
+
+#include <utility>
+
+namespace fedmeta {
+
+LegCourse::LegCourse(const v1::Experiment& experiment, LegFacts facts)
+    : facts_(std::move(facts)),
+      plans_(experiment, facts_),
+      selection_(SelectionOf(experiment.evaluation(), plans_.grid())) {}
+
+RoundRecord LegCourse::Record(const RoundPlan& plan, const std::vector<ClientId>& cohort,
+                              const AttemptOutcome& outcome, double wall_s) {
+  RoundRecord record{.leg = facts_.name,
+                     .round = plan.key().round,
+                     .attempt = plan.key().attempt,
+                     .committed = outcome.committed,
+                     .reason = outcome.reason,
+                     .cohort = {},
+                     .reported = {},
+                     .dropped = outcome.dropped,
+                     .metrics = {},
+                     .wall_s = wall_s,
+                     .parts_s = outcome.parts_s};
+  for (const ClientId& client : cohort) {
+    record.cohort.push_back(client.value());
+    record.bytes_down += plan.bytes().size() + facts_.coordinates * sizeof(float);
+    if (briefed_.insert(client).second) record.bytes_down += facts_.assignment_size;
+  }
+  for (const ClientId& client : outcome.reported) record.reported.push_back(client.value());
+  // ContributionCodec's wire form: float32 update, float64 weight and metric sums.
+  const std::uint64_t upload =
+      facts_.coordinates * sizeof(float) + (1 + MetricSums::kSize) * sizeof(double);
+  record.bytes_up = outcome.reported.size() * upload;
+  if (outcome.result && !outcome.result->metrics.empty()) {
+    record.metrics = outcome.result->metrics.front();
+  }
+  dropped_ += outcome.dropped.size();
+  if (outcome.committed) {
+    reports_ += outcome.reported.size();
+    ++committed_;
+    head_ = plan.key();
+  }
+  return record;
+}
+
+bool LegCourse::TakeValidation(std::uint64_t round, const std::vector<MetricSums>& validation) {
+  tuned_ = Tune(plans_.grid(), validation, selection_);
+  const Score score = RoundScore(plans_.grid(), validation, selection_);
+  last_is_best_ = !best_score_ || Better(score, *best_score_, selection_);
+  if (last_is_best_) {
+    best_score_ = score;
+    best_round_ = round;
+    best_cells_.clear();
+  }
+  return last_is_best_;
+}
+
+void LegCourse::TakeTest(const RoundResult& test, SmallGroups small_groups) {
+  if (!last_is_best_) return;
+  best_cells_ = FinalCells(plans_.grid(), tuned_, test, small_groups == SmallGroups::kShow);
+}
+
+std::vector<EvaluationRecord> LegCourse::Records(std::uint64_t round, bool holdout,
+                                                 const RoundResult& result) const {
+  const EvaluationGrid& grid = plans_.grid();
+  std::vector<EvaluationRecord> records;
+  const auto add = [&](const std::string& client, const std::vector<MetricSums>& metrics) {
+    EvaluationRecord record{.leg = facts_.name,
+                            .method = facts_.method,
+                            .round = round,
+                            .client = client,
+                            .holdout = holdout,
+                            .cells = {}};
+    for (std::size_t shot = 0; shot < grid.shots.size(); ++shot) {
+      for (std::size_t rate = 0; rate < grid.learning_rates.size(); ++rate) {
+        for (std::size_t step = 0; step < grid.steps.size(); ++step) {
+          record.cells.push_back({.shots = grid.shots[shot],
+                                  .learning_rate = grid.learning_rates[rate],
+                                  .steps = grid.steps[step],
+                                  .sums = metrics[grid.cell(shot, rate, step)]});
+        }
+      }
+    }
+    records.push_back(std::move(record));
+  };
+  add({}, result.metrics);
+  for (const auto& [client, metrics] : result.disclosed) add(client.value(), metrics);
+  return records;
+}
+
+MethodSummary LegCourse::Summary() const {
+  return {.method = facts_.method,
+          .leg = facts_.name,
+          .best_round = best_round_,
+          .validation_score = best_score_ ? best_score_->value : 0,
+          .cells = best_cells_};
+}
+
+std::map<std::string, std::string> LegCourse::Metadata(std::uint64_t round) const {
+  return {{"leg", facts_.name},
+          {"method", facts_.method},
+          {"round", std::to_string(round)},
+          {"tuned", TunedJson(plans_.grid(), tuned_)}};
+}
+
+}  // namespace fedmeta

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "fedmeta/coordinator/experiment_engine.h"
+#include "fedmeta/coordinator/plan_factory.h"
+#include "fedmeta/coordinator/selection.h"
+
+namespace fedmeta {
+
+/// What has happened in one leg so far: rounds committed, records, the best round on validation
+/// with its hold-out figures. Pure.
+class LegCourse {
+ public:
+  LegCourse(const v1::Experiment& experiment, LegFacts facts);
+
+  const LegFacts& facts() const { return facts_; }
+  const PlanFactory& plans() const { return plans_; }
+  const Selection& selection() const { return selection_; }
+  std::uint64_t committed() const { return committed_; }
+  const std::optional<RoundKey>& head() const { return head_; }
+  std::uint64_t reports() const { return reports_; }
+  std::uint64_t dropped() const { return dropped_; }
+
+  /// The line of rounds.jsonl for a training attempt that is over; counts it.
+  RoundRecord Record(const RoundPlan& plan, const std::vector<ClientId>& cohort,
+                     const AttemptOutcome& outcome, double wall_s);
+  /// True: better on validation than every round before. Takes the settings that this round's
+  /// validation chooses.
+  bool TakeValidation(std::uint64_t round, const std::vector<MetricSums>& validation);
+  /// Hold-out figures of the round that TakeValidation was told of last.
+  void TakeTest(const RoundResult& test, SmallGroups small_groups);
+  /// One record for the sum, then one a disclosing client.
+  std::vector<EvaluationRecord> Records(std::uint64_t round, bool holdout,
+                                        const RoundResult& result) const;
+
+  /// Of the best round; none before the first evaluation.
+  const std::optional<Score>& best_score() const { return best_score_; }
+  MethodSummary Summary() const;
+  /// Checkpoint metadata with the settings that the last validation chose.
+  std::map<std::string, std::string> Metadata(std::uint64_t round) const;
+
+ private:
+  LegFacts facts_;
+  PlanFactory plans_;
+  Selection selection_;
+  std::uint64_t committed_ = 0, reports_ = 0, dropped_ = 0;
+  std::optional<RoundKey> head_;
+  std::set<ClientId> briefed_;     // have downloaded the assignment
+  std::vector<TunedShots> tuned_;  // by the last validation
+  bool last_is_best_ = false;
+  std::uint64_t best_round_ = 0;
+  std::optional<Score> best_score_;
+  std::vector<FinalCell> best_cells_;
+};
+
+}  // namespace fedmeta
