@@ -73,7 +73,7 @@ finish() {
   exit $status
 }
 trap finish EXIT
-trap 'echo >&2; echo "quickstart: interrupted; all processes stopped" >&2; exit 130' INT TERM HUP
+trap 'echo >&2; echo "quickstart: interrupted; stopping all processes" >&2; exit 130' INT TERM HUP
 
 step() { printf '[%s/6] %s\n' "$1" "$2"; }
 indent() { sed 's/^/      /'; }
@@ -258,6 +258,8 @@ run_live() {
       news "$(rounds_done)" "site-3 is back"
       state=back
     elif [ "$now" -ge "$rounds" ] && [ $said = no ]; then
+      next_shown=0
+      show_round "$now"
       [ -t 1 ] && echo
       echo "      the baselines follow: FedAvg over the same sites, each site alone"
       said=yes
