@@ -1,0 +1,145 @@
+#include "fedmeta/algorithms/meta/inner_loop.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <span>
+#include <utility>
+
+#include <ATen/ATen.h>
+
+#include "fedmeta/core/check.h"
+
+namespace fedmeta {
+namespace {
+
+constexpr double kBeta2 = 0.999;
+constexpr double kEpsilon = 1e-8;
+constexpr double kLargestGrowth = 10;
+constexpr double kHarmlessLoss = 1;  // below it, growth is noise around a good fit
+
+/// Which examples each step sees.
+class Batches {
+ public:
+  Batches(const TaskSet& examples, std::uint32_t batch_size, Rng* rng)
+      : examples_(examples), size_(batch_size), rng_(rng) {
+    const std::int64_t count = examples.size();
+    if (size_ == 0 || size_ >= count) {
+      size_ = count;
+      return;
+    }
+    FEDMETA_CHECK(rng != nullptr);
+    order_.resize(static_cast<std::size_t>(count));
+    std::iota(order_.begin(), order_.end(), 0);
+    next_ = count;
+  }
+
+  std::uint32_t steps_of_a_pass() const {
+    return static_cast<std::uint32_t>((examples_.size() + size_ - 1) /
+                                      std::max<std::int64_t>(1, size_));
+  }
+
+  TaskSet Next() {
+    if (order_.empty()) return examples_;
+    const auto count = static_cast<std::int64_t>(order_.size());
+    if (next_ == count) {
+      rng_->Shuffle(std::span(order_));
+      next_ = 0;
+    }
+    const std::int64_t taken = std::min(size_, count - next_);
+    const at::Tensor rows = at::empty({taken}, at::kLong);
+    std::copy_n(order_.begin() + next_, taken, rows.data_ptr<std::int64_t>());
+    next_ += taken;
+    const at::Tensor index = rows.to(examples_.inputs.device());
+    return {examples_.inputs.index_select(0, index), examples_.targets.index_select(0, index)};
+  }
+
+ private:
+  const TaskSet& examples_;
+  std::int64_t size_;
+  Rng* rng_;
+  std::vector<std::int64_t> order_;
+  std::int64_t next_ = 0;
+};
+
+double ClipScale(const at::Tensor& gradient, double largest) {
+  if (largest <= 0) return 1;
+  const double norm = gradient.norm().item<double>();
+  return norm > largest ? largest / norm : 1;
+}
+
+/// One step of the optimiser; `second_moment` is Adam's, undefined before the first step.
+at::Tensor Step(const at::Tensor& parameters, const InnerStep& step,
+                const InnerLoopOptions& options, std::uint32_t k, at::Tensor& second_moment) {
+  const at::Tensor& gradient = step.point.gradient;
+  if (options.optimizer == InnerLoopOptions::Optimizer::kSgd) {
+    return at::sub(parameters, gradient, options.learning_rate * step.scale);
+  }
+  const at::Tensor clipped = gradient * step.scale;
+  const at::Tensor square = clipped * clipped * (1 - kBeta2);
+  second_moment = second_moment.defined() ? second_moment * kBeta2 + square : square;
+  const double correction = 1 - std::pow(kBeta2, k + 1.0);
+  const at::Tensor root = (second_moment / correction).sqrt() + kEpsilon;
+  return at::sub(parameters, clipped / root, options.learning_rate);
+}
+
+bool Grew(double first, double last) {
+  return !std::isfinite(last) || (last > kHarmlessLoss && last > kLargestGrowth * first);
+}
+
+}  // namespace
+
+InnerResult RunInnerLoop(const TaskGradients& gradients, const at::Tensor& theta,
+                         const TaskSet& examples, const InnerLoopOptions& options, Rng* rng,
+                         bool with_curvature, const InnerVisitor& visit) {
+  FEDMETA_CHECK(!with_curvature || options.optimizer == InnerLoopOptions::Optimizer::kSgd);
+  const at::NoGradGuard no_graph;
+  Batches batches(examples, options.batch_size, rng);
+  InnerResult result;
+  result.parameters = theta;
+  at::Tensor second_moment;
+  TaskSet first_batch;
+  double first_loss = 0;
+  for (std::uint32_t k = 0; k < options.steps; ++k) {
+    if (visit && !visit(k, result.parameters)) return result;
+    const TaskSet batch = batches.Next();
+    InnerStep step;
+    step.point = gradients.Compute(result.parameters, batch, with_curvature);
+    if (!std::isfinite(step.point.loss)) {
+      result.diverged = true;
+      return result;
+    }
+    if (k == 0) {
+      first_batch = batch;
+      first_loss = step.point.loss;
+    }
+    if (k + batches.steps_of_a_pass() >= options.steps) result.last_pass.Add(step.point.sums);
+    step.scale = ClipScale(step.point.gradient, options.gradient_clip);
+    result.parameters = Step(result.parameters, step, options, k, second_moment);
+    if (with_curvature) result.steps.push_back(std::move(step));
+  }
+  if (options.steps > 0) {
+    const MetricSums last = gradients.Measure(result.parameters, first_batch);
+    result.diverged = Grew(first_loss, last.query_loss / last.examples);
+  }
+  if (visit && !result.diverged) visit(options.steps, result.parameters);
+  return result;
+}
+
+at::Tensor BackThroughInnerLoop(const InnerResult& result, const InnerLoopOptions& options,
+                                at::Tensor v) {
+  const at::NoGradGuard no_graph;
+  for (auto step = result.steps.rbegin(); step != result.steps.rend(); ++step) {
+    at::Tensor direction = v;
+    if (step->scale < 1) {
+      // The clipped gradient is C g / |g|, so its Jacobian is (C / |g|) (I - g g^T / |g|^2) H.
+      const at::Tensor& g = step->point.gradient;
+      const at::Tensor along = at::dot(g, v) / at::dot(g, g);
+      direction = (v - g * along) * step->scale;
+    }
+    v = at::sub(v, step->point.hessian_times(direction), options.learning_rate);
+  }
+  return v;
+}
+
+}  // namespace fedmeta

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstddef>
 #include <memory>
 #include <span>
 #include <vector>
+
+#include <ATen/core/Tensor.h>
 
 #include "fedmeta/algorithms/meta/task_gradients.h"
 #include "fedmeta/algorithms/models/model.h"
@@ -27,10 +27,11 @@ struct Task {
 class TaskSource {
  public:
   virtual ~TaskSource() = default;
-  /// A training task. `support_per_class` > 0 asks for that many support examples a class instead of the experiment's.
+  /// A training task. `support_per_class` > 0 asks for that many support examples a class instead
+  /// of the experiment's.
   virtual Result<Task> Draw(Rng& rng, std::int64_t support_per_class = 0) = 0;
-  /// All of this client's training examples (support and query) under its own labels, for the averaging algorithms.
-  /// A source without a fixed set (sinusoid) draws one.
+  /// All of this client's training examples (support and query) under its own labels, for the
+  /// averaging algorithms. A source without a fixed set (sinusoid) draws one.
   virtual Result<TaskSet> Examples(Rng& rng) = 0;
 };
 
@@ -44,14 +45,14 @@ struct ClientUpdate {
   std::vector<float> update;  ///< StateLayout::size(); the server *subtracts* it
   double weight = 0;          ///< > 0, capped by the plan
   MetricSums metrics;
-  Bytes next_state;           ///< kept only once the round is committed
+  Bytes next_state;  ///< kept only once the round is committed
 };
 
 /// Where and how to compute. The result depends on none of it, except `device`.
 struct LearnContext {
   const Model& model;
   const Objective& objective;
-  WorkerPool* pool = nullptr;   ///< null: on the calling thread
+  WorkerPool* pool = nullptr;  ///< null: on the calling thread
   at::Device device = at::kCPU;
 };
 
@@ -59,32 +60,37 @@ struct LearnContext {
 struct AdaptOptions {
   std::vector<std::uint32_t> steps;  ///< ascending step counts at which `visit` is called
   double learning_rate = 0;
-  Rng* rng = nullptr;                ///< for algorithms that draw batches; may be null where they do not
+  Rng* rng = nullptr;  ///< for algorithms that draw batches; may be null where they do not
 };
 
-/// One algorithm. Immutable after construction, thread-safe. Source and equation stand in the .cc file.
-/// LibTorch's exceptions end here as errors.
+/// One algorithm. Immutable after construction, thread-safe. Source and equation stand in the .cc
+/// file. LibTorch's exceptions end here as errors.
 class MetaLearner {
  public:
   virtual ~MetaLearner() = default;
   /// What is exchanged: FOMAML {theta}, Meta-SGD {theta, alpha}, SCAFFOLD {theta, control}.
   virtual Result<StateLayout> DescribeState(const Model& model) const = 0;
   virtual Result<std::vector<float>> InitialState(const Model& model, Rng& rng) const = 0;
-  /// Several clients at once, spread task by task over the pool. The result does not depend on how clients are
-  /// grouped, bit for bit. One client's failure (no task, nothing finite) is that entry's error and touches no other.
-  virtual std::vector<Result<ClientUpdate>> ComputeUpdates(const LearnContext& context, std::span<const float> state,
+  /// Several clients at once, spread task by task over the pool. The result does not depend on how
+  /// clients are grouped, bit for bit. One client's failure (no task, nothing finite) is that
+  /// entry's error and touches no other.
+  virtual std::vector<Result<ClientUpdate>> ComputeUpdates(const LearnContext& context,
+                                                           std::span<const float> state,
                                                            std::span<ClientWork> work) const = 0;
-  /// theta -> phi_k for each k of options.steps, in order: visit(k, phi) with phi flat [P] in model.tensors() order.
-  /// Stops early, without error, when the loss is no longer finite: later steps are then not visited.
-  virtual Status Adapt(const LearnContext& context, const TaskGradients& gradients, std::span<const float> state,
-                       const TaskSet& support, const AdaptOptions& options,
-                       const std::function<void(std::uint32_t steps, const at::Tensor& parameters)>& visit) const = 0;
+  /// theta -> phi_k for each k of options.steps, in order: visit(k, phi) with phi flat [P] in
+  /// model.tensors() order. Stops early, without error, when the loss is no longer finite: later
+  /// steps are then not visited.
+  virtual Status Adapt(const LearnContext& context, const TaskGradients& gradients,
+                       std::span<const float> state, const TaskSet& support,
+                       const AdaptOptions& options,
+                       const std::function<void(std::uint32_t steps, const at::Tensor& parameters)>&
+                           visit) const = 0;
   /// Of adaptation, when a plan names none.
   virtual double default_adaptation_rate() const = 0;
   /// False for `local`: no rounds, adaptation starts from InitialState.
   virtual bool trains() const { return true; }
-  /// True for the averaging baselines: the model has an output for every label of the largest label set, and
-  /// learns under the site's own labels rather than an episode's.
+  /// True for the averaging baselines: the model has an output for every label of the largest label
+  /// set, and learns under the site's own labels rather than an episode's.
   virtual bool uses_site_labels() const { return false; }
   /// Largest weight that a client of this algorithm may claim.
   virtual double maximum_weight() const { return 1.0; }

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <functional>
 #include <memory>
 #include <span>
 #include <vector>
+
+#include <ATen/core/Tensor.h>
 
 #include "fedmeta/algorithms/models/model.h"
 #include "fedmeta/algorithms/models/objective.h"
@@ -18,32 +18,40 @@ struct TaskSet {
   std::int64_t size() const { return inputs.defined() ? inputs.size(0) : 0; }
 };
 
-/// The loss of one set of examples at one point, its gradient and, if asked for, its curvature there.
+/// The loss of one set of examples at one point, its gradient and, if asked for, its curvature
+/// there.
 struct LossGradient {
   double loss = 0;
   at::Tensor gradient;  ///< flat [P], no graph
-  /// v [P] -> Hessian of the loss at this point times v [P]; may be called any number of times. Empty unless asked for.
+  MetricSums sums;      ///< of the set at this point, as Measure gives them
+  /// v [P] -> Hessian of the loss at this point times v [P]; may be called any number of times.
+  /// Empty unless asked for.
   std::function<at::Tensor(const at::Tensor& v)> hessian_times;
 };
 
-/// Loss, gradient and Hessian-vector product of a model on a set of examples: everything that a gradient-based
-/// meta-learner needs. Exact. Two implementations stand under the same contract tests: autograd for any model,
-/// and a fused kernel for MLPs. Results do not depend on threads or on what else is computed.
-/// Thread-compatible: one a worker.
+/// Loss, gradient and Hessian-vector product of a model on a set of examples: everything that a
+/// gradient-based meta-learner needs. Exact. Two implementations stand under the same contract
+/// tests: autograd for any model, and a fused kernel for MLPs. Results do not depend on threads or
+/// on what else is computed. Thread-compatible: one a worker. Bad shapes and targets throw
+/// (LibTorch's exceptions or std::exception); MetaLearner catches.
 class TaskGradients {
  public:
   virtual ~TaskGradients() = default;
   /// parameters: flat [P].
-  virtual LossGradient Compute(const at::Tensor& parameters, const TaskSet& set, bool with_curvature) const = 0;
+  virtual LossGradient Compute(const at::Tensor& parameters, const TaskSet& set,
+                               bool with_curvature) const = 0;
   /// Forward only.
   virtual MetricSums Measure(const at::Tensor& parameters, const TaskSet& set) const = 0;
 };
 
 /// Any model, by autograd.
-std::unique_ptr<TaskGradients> MakeAutogradGradients(const Model& model, const Objective& objective);
-/// An MLP (model.mlp_shape() set) by hand-written forward, backward and R-operator (Pearlmutter 1994), float32 or float64 on the CPU.
+std::unique_ptr<TaskGradients> MakeAutogradGradients(const Model& model,
+                                                     const Objective& objective);
+/// An MLP (model.mlp_shape() set) by hand-written forward, backward and R-operator (Pearlmutter
+/// 1994), float32 or float64 on the CPU.
 std::unique_ptr<TaskGradients> MakeMlpGradients(const Model& model, const Objective& objective);
 /// The faster of the two that fits. Keeps its own clone of the model.
-std::unique_ptr<TaskGradients> MakeTaskGradients(const Model& model, const Objective& objective, const at::Device& device);
+std::unique_ptr<TaskGradients> MakeTaskGradients(const Model& model, const Objective& objective,
+                                                 const at::Device& device);
 
 }  // namespace fedmeta

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
+
+#include <ATen/core/Tensor.h>
 
 #include "fedmeta/core/result.h"
 #include "fedmeta/core/rng.h"
@@ -33,7 +33,8 @@ class Model {
   virtual std::span<const TensorSpec> tensors() const = 0;
   /// inputs [examples, ...] -> outputs [examples, outputs].
   virtual at::Tensor Forward(Parameters parameters, const at::Tensor& inputs) const = 0;
-  /// One flat float32 vector in the order of tensors(), as PyTorch would initialise the same layers.
+  /// One flat float32 vector in the order of tensors(), as PyTorch would initialise the same
+  /// layers.
   virtual std::vector<float> InitialParameters(Rng& rng) const = 0;
   /// Set where the model is a plain MLP (weights [out, in] and bias [out] alternate in tensors()).
   virtual std::optional<MlpShape> mlp_shape() const { return std::nullopt; }

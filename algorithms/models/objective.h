@@ -1,8 +1,8 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
+
+#include <ATen/core/Tensor.h>
 
 #include "fedmeta/core/metric_sums.h"
 
@@ -11,8 +11,8 @@ namespace fedmeta {
 enum class ObjectiveKind : std::uint8_t { kCrossEntropy, kBinaryCrossEntropy, kMeanSquaredError };
 
 /// Loss and metrics of a task type; chosen by the data source. Immutable, thread-safe.
-/// Targets: cross-entropy int64 [examples]; binary cross-entropy float {0, 1} [examples, 1] on logits;
-/// mean squared error float [examples, outputs].
+/// Targets: cross-entropy int64 [examples]; binary cross-entropy float {0, 1} [examples, 1] on
+/// logits; mean squared error float [examples, outputs].
 class Objective {
  public:
   explicit Objective(ObjectiveKind kind) : kind_(kind) {}

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <optional>
+
+#include "fedmeta/algorithms/meta/theta_learner.h"
+
+namespace fedmeta {
+
+/// What one task gave.
+struct TaskOutcome {
+  at::Tensor update;  ///< flat [P], float32
+  MetricSums sums;    ///< examples, summed loss, correct after adaptation
+};
+
+/// An algorithm whose update is the mean over a client's tasks of something that one task gives
+/// alone. Subclasses are that something. Tasks spread over the pool one by one; sums run in task
+/// order, so neither threads nor grouping show in the result.
+class TaskMeanLearner : public ThetaLearner {
+ public:
+  std::vector<Result<ClientUpdate>> ComputeUpdates(const LearnContext& context,
+                                                   std::span<const float> state,
+                                                   std::span<ClientWork> work) const final;
+
+  /// Nothing where the inner loop diverged. May throw. `rng` is the task's own stream.
+  virtual std::optional<TaskOutcome> LearnTask(const TaskGradients& gradients,
+                                               const at::Tensor& theta, const Task& task,
+                                               Rng& rng) const = 0;
+
+ protected:
+  virtual std::uint32_t tasks_per_round() const = 0;
+  virtual Result<Task> DrawTask(TaskSource& source, Rng& rng) const { return source.Draw(rng); }
+  /// Of a client, from any of its tasks.
+  virtual double ClientWeight(const Task& task) const;
+};
+
+}  // namespace fedmeta

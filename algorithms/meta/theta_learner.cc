@@ -1,0 +1,100 @@
+#include "fedmeta/algorithms/meta/theta_learner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include <ATen/ATen.h>
+#include <c10/util/Exception.h>
+
+#include "fedmeta/algorithms/meta/libtorch_process.h"
+#include "fedmeta/core/text.h"
+
+namespace fedmeta {
+namespace {
+
+Status CheckAdaptation(const Model& model, std::span<const float> state, const TaskSet& support,
+                       const AdaptOptions& options) {
+  const std::size_t expected = ParameterCount(model);
+  if (state.size() != expected) {
+    return Error(ErrorCode::kInvalidArgument, "state must have " + std::to_string(expected) +
+                                                  " coordinates, got " +
+                                                  std::to_string(state.size()));
+  }
+  if (!std::isfinite(options.learning_rate) || options.learning_rate < 0) {
+    return Error(ErrorCode::kInvalidArgument, "learning_rate of adaptation must be >= 0, got " +
+                                                  FormatNumber(options.learning_rate));
+  }
+  if (!std::is_sorted(options.steps.begin(), options.steps.end())) {
+    return Error(ErrorCode::kInvalidArgument, "steps of adaptation must ascend");
+  }
+  if (support.size() == 0) {
+    return Error(ErrorCode::kFailedPrecondition, "the support set is empty");
+  }
+  return {};
+}
+
+}  // namespace
+
+at::Tensor StateTensor(std::span<const float> state, const at::Device& device) {
+  at::Tensor tensor = at::empty({static_cast<std::int64_t>(state.size())}, at::kFloat);
+  std::copy(state.begin(), state.end(), tensor.data_ptr<float>());
+  return tensor.to(device);
+}
+
+TaskSet MoveTo(const TaskSet& set, const at::Device& device) {
+  if (!set.inputs.defined() || set.inputs.device() == device) return set;
+  return {set.inputs.to(device), set.targets.to(device)};
+}
+
+Error CurrentExceptionError() {
+  try {
+    throw;
+  } catch (const c10::IndexError&) {
+    // LibTorch's text names the index, which may be a label.
+    return {ErrorCode::kInvalidArgument, "a label lies outside the outputs of the model"};
+  } catch (const c10::Error& error) {
+    return {ErrorCode::kInternal, std::string("LibTorch: ") + error.what_without_backtrace()};
+  } catch (const std::exception& error) {
+    return {ErrorCode::kInternal, error.what()};
+  }
+}
+
+Result<StateLayout> ThetaLearner::DescribeState(const Model& model) const {
+  const auto tensors = model.tensors();
+  return StateLayout::Create({Segment{.name = "theta",
+                                      .rule = ServerRule::kOptimize,
+                                      .tensors = {tensors.begin(), tensors.end()}}});
+}
+
+Result<std::vector<float>> ThetaLearner::InitialState(const Model& model, Rng& rng) const {
+  return model.InitialParameters(rng);
+}
+
+Status ThetaLearner::Adapt(
+    const LearnContext& context, const TaskGradients& gradients, std::span<const float> state,
+    const TaskSet& support, const AdaptOptions& options,
+    const std::function<void(std::uint32_t, const at::Tensor&)>& visit) const {
+  FEDMETA_RETURN_IF_ERROR(CheckAdaptation(context.model, state, support, options));
+  if (options.steps.empty()) return {};
+  InnerLoopOptions loop = adaptation_loop();
+  loop.learning_rate = options.learning_rate;
+  loop.steps = options.steps.back();
+  if (options.rng == nullptr) loop.batch_size = 0;
+  const auto visit_wanted = [&](std::uint32_t k, const at::Tensor& parameters) {
+    if (!std::binary_search(options.steps.begin(), options.steps.end(), k)) return true;
+    if (!at::isfinite(parameters).all().item<bool>()) return false;
+    visit(k, parameters);
+    return true;
+  };
+  try {
+    const OneLibtorchThread one_thread;
+    RunInnerLoop(gradients, StateTensor(state, context.device), MoveTo(support, context.device),
+                 loop, options.rng, /*with_curvature=*/false, visit_wanted);
+  } catch (...) {
+    return CurrentExceptionError().WithContext("adaptation");
+  }
+  return {};
+}
+
+}  // namespace fedmeta

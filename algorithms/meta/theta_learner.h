@@ -1,0 +1,31 @@
+#pragma once
+
+#include "fedmeta/algorithms/meta/inner_loop.h"
+#include "fedmeta/algorithms/meta/meta_learner.h"
+
+namespace fedmeta {
+
+/// An algorithm whose state is one segment "theta", all tensors of the model, and that adapts by
+/// the shared inner loop.
+class ThetaLearner : public MetaLearner {
+ public:
+  Result<StateLayout> DescribeState(const Model& model) const final;
+  Result<std::vector<float>> InitialState(const Model& model, Rng& rng) const final;
+  Status Adapt(const LearnContext& context, const TaskGradients& gradients,
+               std::span<const float> state, const TaskSet& support, const AdaptOptions& options,
+               const std::function<void(std::uint32_t, const at::Tensor&)>& visit) const final;
+
+ protected:
+  /// The loop of adaptation; steps and learning rate are those of AdaptOptions. Batches only where
+  /// an Rng is given.
+  virtual InnerLoopOptions adaptation_loop() const { return {}; }
+};
+
+/// The flat state as a tensor of its own on `device`.
+at::Tensor StateTensor(std::span<const float> state, const at::Device& device);
+/// On `device`; tensors that are there already are shared.
+TaskSet MoveTo(const TaskSet& set, const at::Device& device);
+/// What a LibTorch or standard exception says, without values of data. Call in a catch block.
+Error CurrentExceptionError();
+
+}  // namespace fedmeta
