@@ -6,6 +6,11 @@
 
 function(fedmeta_precompile target)
   target_precompile_headers(${target} REUSE_FROM fedmeta_precompiled)
+  # GCC refuses a header that was precompiled with -fPIC in an executable's -fPIE: the last flag counts.
+  get_target_property(type ${target} TYPE)
+  if(type STREQUAL "EXECUTABLE")
+    target_compile_options(${target} PRIVATE -fPIC)
+  endif()
 endfunction()
 
 add_library(fedmeta_precompiled STATIC EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/cmake/precompiled.cc)
