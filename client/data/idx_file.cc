@@ -90,7 +90,9 @@ Result<IdxFile> ReadIdxFile(const std::filesystem::path& path, std::size_t exten
   if (!stream.is_open()) return Error(ErrorCode::kNotFound, path.string() + ": cannot be opened");
 
   std::vector<std::uint8_t> header(4 + 4 * extents);
-  if (stream.Read(header) < header.size()) {
+  const bool whole_header = stream.Read(header) == header.size();
+  if (stream.damaged()) return Refuse(path, "damaged or truncated compression");
+  if (!whole_header) {
     return Refuse(path, "ends within the header of " + std::to_string(header.size()) + " bytes");
   }
   const std::uint32_t magic = BigEndian(std::span(header).first(4));

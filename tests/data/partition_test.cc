@@ -1,0 +1,411 @@
+#include "fedmeta/client/data/partition.h"
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <set>
+
+#include "data_testing.h"
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace fedmeta {
+namespace {
+
+using ::testing::HasSubstr;
+
+v1::Partition Settings(const std::string& scheme, unsigned clients) {
+  v1::Partition settings;
+  settings.set_scheme(scheme);
+  settings.set_clients(clients);
+  settings.set_minimum_examples(1);
+  settings.set_classes_per_client(2);
+  settings.set_alpha(0.5);
+  settings.set_labels("shared");
+  settings.set_class_split("none");
+  return settings;
+}
+
+std::shared_ptr<FakeTable> Table(std::size_t classes, std::size_t each) {
+  return std::make_shared<FakeTable>(std::vector<std::size_t>(classes, each));
+}
+
+Result<std::unique_ptr<Partition>> Make(const v1::Partition& settings,
+                                        const std::shared_ptr<const Dataset>& table,
+                                        std::uint64_t seed = 1) {
+  return MakePartition(settings, PluginOf("episodic", Episodic(2, 1, 1)), TableSource(table), seed);
+}
+
+std::unique_ptr<Partition> MustMake(const v1::Partition& settings,
+                                    const std::shared_ptr<const Dataset>& table,
+                                    std::uint64_t seed = 1) {
+  auto made = Make(settings, table, seed);
+  EXPECT_TRUE(made.ok()) << made.error().message();
+  return std::move(made).value();
+}
+
+std::string ErrorOf(const v1::Partition& settings, const std::shared_ptr<const Dataset>& table) {
+  const auto made = Make(settings, table);
+  return made.ok() ? "made" : made.error().message();
+}
+
+DatasetView ViewOf(const Partition& partition, std::size_t client) {
+  return std::move(partition.view(client)).value();
+}
+
+std::set<std::int64_t> ClassesOf(const DatasetView& view) {
+  std::set<std::int64_t> classes;
+  for (const std::uint32_t row : *view.rows) classes.insert(view.dataset->label(row));
+  return classes;
+}
+
+// Rows of all clients, which must not share any.
+std::size_t DisjointRows(const Partition& partition) {
+  std::set<std::uint32_t> all;
+  std::size_t rows = 0;
+  for (std::size_t i = 0; i < partition.clients(); ++i) {
+    const DatasetView view = ViewOf(partition, i);
+    all.insert(view.rows->begin(), view.rows->end());
+    rows += view.size();
+  }
+  EXPECT_EQ(all.size(), rows);
+  return rows;
+}
+
+bool SameRows(const Partition& a, const Partition& b) {
+  for (std::size_t i = 0; i < a.clients(); ++i) {
+    if (*ViewOf(a, i).rows != *ViewOf(b, i).rows) return false;
+  }
+  return true;
+}
+
+TEST(PartitionTest, NamesArePaddedAndRolesComeInOrder) {
+  v1::Partition settings = Settings("uniform", 12);
+  settings.set_holdout_clients(3);
+  settings.set_validation_clients(2);
+  const auto partition = MustMake(settings, Table(2, 60));
+  EXPECT_EQ(partition->name(0), "site-01");
+  EXPECT_EQ(partition->name(11), "site-12");
+  EXPECT_EQ(partition->role(6), v1::ROLE_TRAIN);
+  EXPECT_EQ(partition->role(7), v1::ROLE_VALIDATION);
+  EXPECT_EQ(partition->role(8), v1::ROLE_VALIDATION);
+  EXPECT_EQ(partition->role(9), v1::ROLE_HOLDOUT);
+}
+
+TEST(PartitionTest, RefusesHoldoutsThatLeaveNobodyToTrain) {
+  v1::Partition settings = Settings("uniform", 4);
+  settings.set_holdout_clients(3);
+  settings.set_validation_clients(1);
+  EXPECT_THAT(ErrorOf(settings, Table(2, 60)), HasSubstr("leave no client to train of"));
+}
+
+TEST(PartitionTest, UniformPartsDifferByOneAtMostAndCoverTheTable) {
+  const auto partition = MustMake(Settings("uniform", 7), Table(5, 20));
+  EXPECT_EQ(DisjointRows(*partition), 100U);
+  for (std::size_t i = 0; i < 7; ++i) {
+    EXPECT_GE(ViewOf(*partition, i).size(), 14U);
+    EXPECT_LE(ViewOf(*partition, i).size(), 15U);
+  }
+  EXPECT_EQ(partition->largest_label_set(), 5);
+}
+
+TEST(PartitionTest, UniformRefusesPartsBelowTheMinimum) {
+  v1::Partition settings = Settings("uniform", 20);
+  settings.set_minimum_examples(10);
+  EXPECT_THAT(ErrorOf(settings, Table(5, 20)),
+              HasSubstr("100 examples give each of 20 clients only 5"));
+}
+
+TEST(PartitionTest, DrawsFollowTheSeed) {
+  const auto table = Table(5, 20);
+  for (const std::string scheme : {"uniform", "classes", "dirichlet"}) {
+    const v1::Partition settings = Settings(scheme, 5);
+    EXPECT_TRUE(SameRows(*MustMake(settings, table), *MustMake(settings, table))) << scheme;
+    EXPECT_FALSE(SameRows(*MustMake(settings, table), *MustMake(settings, table, 2))) << scheme;
+  }
+}
+
+TEST(PartitionTest, ClassesGiveEachClientItsNumberOfClassesAndExamples) {
+  v1::Partition settings = Settings("classes", 8);
+  settings.set_classes_per_client(5);
+  settings.set_examples_per_class(20);
+  const auto table = Table(10, 100);
+  const auto partition = MustMake(settings, table);
+  EXPECT_EQ(DisjointRows(*partition), 8U * 5 * 20);
+  std::map<std::int64_t, int> holders;
+  for (std::size_t i = 0; i < 8; ++i) {
+    const DatasetView view = ViewOf(*partition, i);
+    EXPECT_EQ(ClassesOf(view).size(), 5U);
+    EXPECT_EQ(view.size(), 100U);
+    for (const std::int64_t c : ClassesOf(view)) ++holders[c];
+  }
+  // 8 x 5 = 40 over 10 classes.
+  for (const auto& [c, count] : holders) EXPECT_EQ(count, 4) << c;
+}
+
+TEST(PartitionTest, ClassesWithoutANumberShareEachClassOut) {
+  const auto partition = MustMake(Settings("classes", 10), Table(10, 21));
+  EXPECT_EQ(DisjointRows(*partition), 210U);
+}
+
+TEST(PartitionTest, ClassesRefuseMoreThanThereIsWithNumbers) {
+  v1::Partition settings = Settings("classes", 11);
+  settings.set_examples_per_class(20);
+  EXPECT_THAT(ErrorOf(settings, Table(2, 200)),
+              HasSubstr("classes_per_client 2 cannot be had by client 11 of 11: 0 of 2 classes "
+                        "have 20 examples left"));
+}
+
+TEST(PartitionTest, ClassesRefuseMoreClassesThanTheTableHas) {
+  v1::Partition settings = Settings("classes", 1);
+  settings.set_classes_per_client(6);
+  EXPECT_THAT(ErrorOf(settings, Table(5, 20)), HasSubstr("5 of 5 classes"));
+}
+
+TEST(PartitionTest, SmallAlphaConcentratesAndLargeAlphaSpreads) {
+  const auto table = Table(10, 1000);
+  // Largest class's share of a client, mean over clients.
+  const auto concentration = [&table](double alpha) {
+    v1::Partition settings = Settings("dirichlet", 10);
+    settings.set_alpha(alpha);
+    const auto partition = MustMake(settings, table);
+    EXPECT_EQ(DisjointRows(*partition), 10000U);
+    double sum = 0;
+    for (std::size_t i = 0; i < 10; ++i) {
+      const DatasetView view = ViewOf(*partition, i);
+      std::map<std::int64_t, double> of_class;
+      for (const std::uint32_t row : *view.rows) ++of_class[table->label(row)];
+      double largest = 0;
+      for (const auto& [c, count] : of_class) largest = std::max(largest, count);
+      sum += largest / static_cast<double>(view.size());
+    }
+    return sum / 10;
+  };
+  EXPECT_GT(concentration(0.1), 0.5);
+  EXPECT_LT(concentration(1000), 0.13);
+}
+
+TEST(PartitionTest, DirichletSharesHaveTheDistributionsVariance) {
+  // A share of Dirichlet(alpha) over n clients has mean 1/n and variance (n - 1) / (n^2 (n alpha +
+  // 1)): for n = 5, alpha = 1: 4 / (25 x 6) = .0267. 400 classes give 2,000 shares.
+  v1::Partition settings = Settings("dirichlet", 5);
+  settings.set_alpha(1);
+  const auto table = Table(400, 100);
+  const auto partition = MustMake(settings, table);
+  double squares = 0;
+  for (std::size_t i = 0; i < 5; ++i) {
+    std::map<std::int64_t, double> share;
+    const DatasetView view = ViewOf(*partition, i);
+    for (const std::uint32_t row : *view.rows) share[table->label(row)] += 0.01;
+    for (std::int64_t c = 0; c < 400; ++c) squares += (share[c] - 0.2) * (share[c] - 0.2);
+  }
+  EXPECT_NEAR(squares / 2000, 0.0267, 0.004);
+}
+
+TEST(PartitionTest, DirichletGivesUpWithNumbers) {
+  v1::Partition settings = Settings("dirichlet", 10);
+  settings.set_alpha(0.01);
+  settings.set_minimum_examples(10);
+  EXPECT_THAT(ErrorOf(settings, Table(5, 20)),
+              HasSubstr("none of 1,000 draws with alpha 0.01 gave each of 10 clients"));
+}
+
+TEST(PartitionTest, DirichletRepeatsDrawsThatLeaveAClientTooFew) {
+  v1::Partition settings = Settings("dirichlet", 5);
+  settings.set_minimum_examples(10);
+  const auto partition = MustMake(settings, Table(5, 40));
+  for (std::size_t i = 0; i < 5; ++i) EXPECT_GE(ViewOf(*partition, i).size(), 10U);
+}
+
+TEST(PartitionTest, OwnLabelsArePermutationsThatDifferBetweenClients) {
+  v1::Partition settings = Settings("classes", 8);
+  settings.set_classes_per_client(5);
+  settings.set_labels("own");
+  const auto partition = MustMake(settings, Table(10, 40));
+  EXPECT_EQ(partition->largest_label_set(), 5);
+  std::set<std::vector<std::int64_t>> orders;
+  for (std::size_t i = 0; i < 8; ++i) {
+    const DatasetView view = ViewOf(*partition, i);
+    std::vector<std::int64_t> codes;
+    for (const std::int64_t c : ClassesOf(view)) codes.push_back(view.code_of_class(c));
+    orders.insert(codes);
+    std::sort(codes.begin(), codes.end());
+    EXPECT_EQ(codes, (std::vector<std::int64_t>{0, 1, 2, 3, 4}));
+  }
+  EXPECT_GT(orders.size(), 4U);
+}
+
+TEST(PartitionTest, SharedLabelsAreTheTables) {
+  const auto partition = MustMake(Settings("classes", 4), Table(10, 40));
+  const DatasetView view = ViewOf(*partition, 0);
+  EXPECT_TRUE(view.code_of.empty());
+  EXPECT_EQ(partition->largest_label_set(), 10);
+}
+
+class ColumnTest : public ::testing::Test {
+ protected:
+  v1::Partition Column(const std::string& lines, unsigned clients = 0) {
+    const auto path = folder_.path() / "names.txt";
+    std::ofstream(path) << lines;
+    v1::Partition settings = Settings("column", clients);
+    settings.set_column_file(path.string());
+    return settings;
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(ColumnTest, NamesOfTheFileAreTheClientsInTheirOrder) {
+  v1::Partition settings = Column("north\nsouth\nnorth\neast\n");
+  settings.set_holdout_clients(1);
+  const auto partition = MustMake(settings, Table(2, 2));
+  ASSERT_EQ(partition->clients(), 3U);
+  EXPECT_EQ(partition->name(0), "east");
+  EXPECT_EQ(partition->name(2), "south");
+  EXPECT_EQ(partition->role(2), v1::ROLE_HOLDOUT);
+  EXPECT_EQ(*ViewOf(*partition, 1).rows, (std::vector<std::uint32_t>{0, 2}));
+}
+
+TEST_F(ColumnTest, RefusesAnotherNumberOfLinesThanExamples) {
+  EXPECT_THAT(ErrorOf(Column("a\nb\na\n"), Table(2, 2)),
+              HasSubstr("has 3 lines, the source has 4 examples"));
+}
+
+TEST_F(ColumnTest, RefusesAnotherNumberOfClientsThanNames) {
+  EXPECT_THAT(ErrorOf(Column("a\nb\na\nb\n", 3), Table(2, 2)),
+              HasSubstr("clients is 3, but partition.column_file names 2"));
+}
+
+TEST_F(ColumnTest, RefusesNamesThatCouldLeaveTheFolder) {
+  EXPECT_THAT(ErrorOf(Column("a\n../b\na\nb\n"), Table(2, 2)), HasSubstr("line 2"));
+}
+
+TEST(SharedPartitionTest, AHundredThousandClientsShareOneListOfRows) {
+  v1::Partition settings = Settings("shared", 100'000);
+  settings.set_holdout_clients(1000);
+  settings.set_class_split("maml");
+  const auto partition = MustMake(settings, Table(1623, 3));
+  const DatasetView first = ViewOf(*partition, 0);
+  const DatasetView last = ViewOf(*partition, 98'999);
+  EXPECT_EQ(first.rows, last.rows);
+  EXPECT_EQ(first.by_class, last.by_class);
+  EXPECT_TRUE(first.code_of.empty());
+  EXPECT_EQ(partition->name(0), "site-000001");
+}
+
+TEST(SharedPartitionTest, ClassSplitsNeverShareClasses) {
+  const auto table = Table(1623, 2);
+  for (const std::string split : {"maml", "reptile"}) {
+    v1::Partition settings = Settings("shared", 30);
+    settings.set_class_split(split);
+    settings.set_holdout_clients(10);
+    settings.set_validation_clients(split == "maml" ? 10 : 0);
+    const auto partition = MustMake(settings, table);
+    const std::set<std::int64_t> train = ClassesOf(ViewOf(*partition, 0));
+    const std::set<std::int64_t> test = ClassesOf(ViewOf(*partition, 29));
+    EXPECT_EQ(train.size(), split == "maml" ? 1100U : 1200U);
+    EXPECT_EQ(test.size(), 423U);
+    std::set<std::int64_t> all = train;
+    all.insert(test.begin(), test.end());
+    if (split == "maml") {
+      const std::set<std::int64_t> validation = ClassesOf(ViewOf(*partition, 15));
+      EXPECT_EQ(validation.size(), 100U);
+      all.insert(validation.begin(), validation.end());
+    }
+    EXPECT_EQ(all.size(), 1623U);
+  }
+}
+
+TEST(SharedPartitionTest, WithoutAClassSplitEveryoneHasEveryRow) {
+  v1::Partition settings = Settings("shared", 3);
+  settings.set_holdout_clients(1);
+  const auto partition = MustMake(settings, Table(5, 4));
+  EXPECT_EQ(ViewOf(*partition, 0).size(), 20U);
+  EXPECT_EQ(ViewOf(*partition, 2).size(), 20U);
+}
+
+TEST(SharedPartitionTest, OwnLabelsNumberTheTrainingClasses) {
+  v1::Partition settings = Settings("shared", 3);
+  settings.set_class_split("reptile");
+  settings.set_labels("own");
+  const auto partition = MustMake(settings, Table(1623, 1));
+  EXPECT_EQ(partition->largest_label_set(), 1200);
+  EXPECT_NE(ViewOf(*partition, 0).code_of, ViewOf(*partition, 1).code_of);
+}
+
+TEST(SharedPartitionTest, RefusesASplitOfAnotherTable) {
+  v1::Partition settings = Settings("shared", 3);
+  settings.set_class_split("maml");
+  EXPECT_THAT(ErrorOf(settings, Table(10, 4)), HasSubstr("1,623 classes of Omniglot, the source"));
+}
+
+TEST(SharedPartitionTest, RefusesValidationClientsWithoutValidationClasses) {
+  v1::Partition settings = Settings("shared", 3);
+  settings.set_class_split("reptile");
+  settings.set_validation_clients(1);
+  EXPECT_THAT(ErrorOf(settings, Table(1623, 1)), HasSubstr("has no validation classes"));
+}
+
+TEST(SharedPartitionTest, RefusesTasksThatWouldBeTheSameForAll) {
+  const auto made = MakePartition(Settings("shared", 3), PluginOf("split", v1::SplitSettings()),
+                                  TableSource(Table(3, 4)), 1);
+  ASSERT_FALSE(made.ok());
+  EXPECT_THAT(made.error().message(), HasSubstr("the same task"));
+}
+
+class VinyalsTest : public ::testing::Test {
+ protected:
+  void SetUp() override { table_->NameClasses(); }
+  v1::Partition Lists(const std::string& train, const std::string& validation,
+                      const std::string& test) {
+    std::ofstream(folder_.path() / "train.txt") << train;
+    std::ofstream(folder_.path() / "val.txt") << validation;
+    std::ofstream(folder_.path() / "test.txt") << test;
+    v1::Partition settings = Settings("shared", 3);
+    settings.set_holdout_clients(1);
+    settings.set_validation_clients(1);
+    settings.set_class_split("vinyals");
+    settings.set_split_dir(folder_.path().string());
+    return settings;
+  }
+  TemporaryFolder folder_;
+  std::shared_ptr<FakeTable> table_ = Table(4, 3);
+};
+
+TEST_F(VinyalsTest, ReadsClassesWhateverTheirRotation) {
+  const auto partition = MustMake(
+      Lists("a/c0/rot000\na/c0/rot090\na/c3/rot000\n", "a/c1/rot000\n", "a/c2/rot180\n"), table_);
+  EXPECT_EQ(ClassesOf(ViewOf(*partition, 0)), (std::set<std::int64_t>{0, 3}));
+  EXPECT_EQ(ClassesOf(ViewOf(*partition, 1)), (std::set<std::int64_t>{1}));
+  EXPECT_EQ(ClassesOf(ViewOf(*partition, 2)), (std::set<std::int64_t>{2}));
+}
+
+TEST_F(VinyalsTest, RefusesAnUnknownClassNamingTheLine) {
+  EXPECT_THAT(ErrorOf(Lists("a/c0/rot000\nb/c9/rot000\n", "a/c1\n", "a/c2\n"), table_),
+              HasSubstr("train.txt, line 2"));
+}
+
+TEST_F(VinyalsTest, RefusesAClassInTwoLists) {
+  EXPECT_THAT(ErrorOf(Lists("a/c0/rot000\n", "a/c1\n", "a/c0/rot090\n"), table_),
+              HasSubstr("class 'a/c0' stands in two lists"));
+}
+
+TEST_F(VinyalsTest, RefusesATableWithoutClassNames) {
+  EXPECT_THAT(ErrorOf(Lists("a/c0\n", "a/c1\n", "a/c2\n"), Table(4, 3)),
+              HasSubstr("needs a source that names its classes"));
+}
+
+TEST(FormulaPartitionTest, ClientsOfASourceWithoutATableAreNames) {
+  OpenedSource source;
+  v1::Partition settings = Settings("uniform", 100'000);
+  settings.set_holdout_clients(1);
+  const auto made =
+      MakePartition(settings, PluginOf("regression", v1::RegressionSettings()), source, 1);
+  ASSERT_TRUE(made.ok());
+  EXPECT_EQ((*made)->clients(), 100'000U);
+  EXPECT_EQ((*made)->name(41), "site-000042");
+  EXPECT_EQ((*made)->view(0)->dataset, nullptr);
+  EXPECT_EQ((*made)->largest_label_set(), 0);
+}
+
+}  // namespace
+}  // namespace fedmeta
