@@ -120,6 +120,7 @@ if [ "$(id -u)" != 0 ]; then
   fail "needs root. Run: $command"
 fi
 
+say "installing; this can take some minutes"
 if [ ${#packages[@]} -gt 0 ]; then
   if ! install "${packages[@]}"; then
     say "trying again with fresh package lists"
