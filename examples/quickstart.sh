@@ -226,13 +226,13 @@ closed_without() {
 }
 ended() { ! kill -0 "${pids[$1]}" 2> /dev/null; }
 joined() { [ "$(grep -lE 'joined' "$out"/logs/site-*.log 2> /dev/null | wc -l)" -ge $sites ]; }
-refused() { grep -qiE 'refus|handshake|denied' "$out/logs/coordinator.log" "$out/logs/stranger.log"; }
+refused() { grep -qE "refused this site's certificate|peer_refused" "$out/logs/stranger.log" "$out/logs/coordinator.log"; }
 
 run_live() {
   local site
   make_stranger
   start stranger "$bin/fedmeta-learn" client "$out/stranger/client.yaml"
-  await 60 "the stranger's refusal" coordinator refused
+  await 60 "the stranger's refusal" stranger refused
   stop_now stranger
 
   for ((site = 1; site <= sites; ++site)); do
