@@ -1,9 +1,9 @@
 #include "fedmeta/cli/command.h"
 
+#include <cstdio>
+
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
-
-#include <cstdio>
 
 #include "fedmeta/core/text.h"
 #include "fedmeta/protocol/version.h"
@@ -13,7 +13,8 @@ namespace fedmeta {
 int ReportError(const Error& error, bool json) {
   std::fprintf(stderr, "fedmeta: %s\n", error.message().c_str());
   if (json) {
-    const nlohmann::json object = {{"error", {{"code", ErrorCodeName(error.code())}, {"message", error.message()}}}};
+    const nlohmann::json object = {
+        {"error", {{"code", ErrorCodeName(error.code())}, {"message", error.message()}}}};
     std::printf("%s\n", object.dump().c_str());
   }
   return ExitCode(error);
@@ -36,11 +37,13 @@ int RunCommands(int argc, char** argv, const std::string& program, const std::st
       if (!chosen) chosen = run;
     });
   }
-  if (argc > 1 && argv[1][0] != '-' && std::find(names.begin(), names.end(), argv[1]) == names.end()) {
+  if (argc > 1 && argv[1][0] != '-' &&
+      std::find(names.begin(), names.end(), argv[1]) == names.end()) {
     const auto nearest = NearestName(argv[1], names);
-    return ReportError(Error(ErrorCode::kInvalidArgument, std::string("there is no command '") + argv[1] + "'" +
-                                                              (nearest ? "; did you mean '" + *nearest + "'?" : "") + " See " + program +
-                                                              " --help."));
+    return ReportError(Error(ErrorCode::kInvalidArgument,
+                             std::string("there is no command '") + argv[1] + "'" +
+                                 (nearest ? "; did you mean '" + *nearest + "'?" : "") + " See " +
+                                 program + " --help."));
   }
   try {
     app.parse(argc, argv);

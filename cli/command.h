@@ -1,29 +1,31 @@
 #pragma once
 
-#include <CLI/App.hpp>
-
 #include <functional>
 #include <string>
 #include <vector>
+
+#include <CLI/App.hpp>
 
 #include "fedmeta/core/result.h"
 
 namespace fedmeta {
 
-/// One subcommand of a program. `setup` declares its options and returns what runs it (an exit code).
+/// One subcommand of a program. `setup` declares its options and returns what runs it (an exit
+/// code).
 struct Command {
   std::string name;
-  std::string description;   ///< one sentence
-  std::string example;       ///< shown under --help
+  std::string description;  ///< one sentence
+  std::string example;      ///< shown under --help
   std::function<std::function<int()>(CLI::App& app)> setup;
 };
 
-/// Parses the command line and runs the named subcommand. Unknown subcommands and options: exit 2 with the nearest known one.
-/// `program`: "fedmeta".
+/// Parses the command line and runs the named subcommand. Unknown subcommands and options: exit 2
+/// with the nearest known one. `program`: "fedmeta".
 int RunCommands(int argc, char** argv, const std::string& program, const std::string& description,
                 const std::vector<Command>& commands);
 
-/// Prints the error to stderr ("fedmeta: message"; with json an object on stdout too) and returns its exit code.
+/// Prints the error to stderr ("fedmeta: message"; with json an object on stdout too) and returns
+/// its exit code.
 int ReportError(const Error& error, bool json = false);
 
 }  // namespace fedmeta

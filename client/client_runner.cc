@@ -1,0 +1,263 @@
+#include "fedmeta/client/client_runner.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include <nlohmann/json.hpp>
+
+#include "fedmeta/client/trainer.h"
+#include "fedmeta/core/file.h"
+#include "fedmeta/protocol/round_plan.h"
+#include "fedmeta/protocol/version.h"
+
+namespace fedmeta {
+namespace {
+
+/// Tells the coordinator every `interval` that this client still works on a plan, from its own
+/// thread.
+class Heartbeat {
+ public:
+  Heartbeat(CoordinatorLink& link, v1::RoundKey key, Duration interval)
+      : thread_([this, &link, key = std::move(key), interval](std::stop_token stop) {
+          std::unique_lock lock(mutex_);
+          while (!wake_.wait_for(lock, stop, interval, [] { return false; })) {
+            if (stop.stop_requested()) return;
+            v1::Report report;
+            *report.mutable_key() = key;
+            report.mutable_progress()->set_phase(phase_);
+            lock.unlock();
+            // A heartbeat that does not arrive changes nothing here.
+            [[maybe_unused]] const Status sent = link.Send(report, stop);
+            lock.lock();
+          }
+        }) {}
+
+  void SetPhase(std::string phase) {
+    const std::lock_guard lock(mutex_);
+    phase_ = std::move(phase);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable_any wake_;
+  std::string phase_ = "downloading";
+  std::jthread thread_;  // last: stops and joins before the rest goes
+};
+
+// What one leg needs, kept between its rounds.
+struct LegSession {
+  std::shared_ptr<const LegRuntime> runtime;
+  std::unique_ptr<TaskGenerator> tasks;
+};
+
+}  // namespace
+
+class ClientRunner::Implementation {
+ public:
+  Implementation(Options options, CoordinatorLink& link, const Clock& clock, Logger& logger)
+      : options_(std::move(options)),
+        link_(link),
+        clock_(clock),
+        logger_(logger),
+        pool_(MakeLearningPool(options_.threads)) {}
+
+  Status Run(std::stop_token stop) {
+    FEDMETA_RETURN_IF_ERROR(Join(stop));
+    v1::NextRequest request;
+    for (;;) {
+      request.set_session_id(welcome_.session_id());
+      Result<v1::Instruction> instruction = link_.Next(request, stop);
+      if (!instruction.ok()) {
+        if (instruction.error().code() != ErrorCode::kFailedPrecondition)
+          return instruction.error();
+        // The coordinator was restarted and does not know this client any more.
+        FEDMETA_RETURN_IF_ERROR(Join(stop));
+        continue;
+      }
+      if (instruction->has_plan()) {
+        FEDMETA_RETURN_IF_ERROR(Work(instruction->plan(), request, stop));
+      } else if (instruction->has_closed()) {
+        const v1::Closed& closed = instruction->closed();
+        if (closed.all_done()) {
+          logger_.Log(LogLevel::kInfo, "all_done", {{"reason", closed.reason()}});
+          if (closed.failed())
+            return Error(ErrorCode::kFederationFailed, "the federation failed: " + closed.reason());
+          return {};
+        }
+        if (!closed.counted()) {
+          logger_.Log(
+              LogLevel::kWarning, "not_counted",
+              {{"round", std::to_string(closed.key().round())}, {"reason", closed.reason()}});
+        }
+      }
+    }
+  }
+
+ private:
+  Status Join(std::stop_token stop) {
+    v1::ClientHello hello;
+    *hello.mutable_version() = OwnVersion();
+    for (const auto& [name, data] : options_.data) (*hello.mutable_data())[name] = data.role;
+    FEDMETA_ASSIGN_OR_RETURN(welcome_, link_.Join(hello, stop));
+    FEDMETA_RETURN_IF_ERROR(CheckCoordinatorVersion(welcome_.version()));
+    logger_.Log(LogLevel::kInfo, "joined",
+                {{"client", options_.name}, {"coordinator", welcome_.version().program()}});
+    return {};
+  }
+
+  // Only what ends the client is an error; what ends this attempt is logged and, where it is ours,
+  // reported.
+  Status Work(const std::string& plan_bytes, v1::NextRequest& request, std::stop_token stop) {
+    Result<RoundPlan> plan = RoundPlan::Parse(plan_bytes);
+    if (!plan.ok()) {
+      logger_.Log(LogLevel::kError, "plan_refused", {{"reason", plan.error().message()}});
+      return {};
+    }
+    *request.mutable_seen() = plan->message().key();
+    const std::string key = plan->key().ToString();
+    logger_.Log(LogLevel::kDebug, "plan", {{"key", key}});
+    Heartbeat heartbeat(link_, plan->message().key(),
+                        Duration(std::max<std::uint64_t>(100, welcome_.heartbeat_ms())));
+    const Status done = Attempt(*plan, heartbeat, stop);
+    if (done.ok()) return {};
+    const Error& error = done.error();
+    if (error.code() == ErrorCode::kCancelled) return error;
+    logger_.Log(LogLevel::kWarning, "attempt_failed",
+                {{"key", key},
+                 {"code", std::string(ErrorCodeName(error.code()))},
+                 {"reason", error.message()}});
+    // A stale or closed attempt is the coordinator's news, not ours.
+    if (error.code() == ErrorCode::kFailedPrecondition || error.code() == ErrorCode::kNotFound)
+      return {};
+    v1::Report report;
+    *report.mutable_key() = plan->message().key();
+    report.mutable_failed()->set_code(std::string(ErrorCodeName(error.code())));
+    report.mutable_failed()->set_reason(error.message());
+    const Status sent = link_.Send(report, stop);
+    if (!sent.ok() && sent.error().code() == ErrorCode::kCancelled) return sent;
+    return {};
+  }
+
+  Status Attempt(const RoundPlan& plan, Heartbeat& heartbeat, std::stop_token stop) {
+    FEDMETA_ASSIGN_OR_RETURN(LegSession * leg, FindLeg(plan, stop));
+    FEDMETA_RETURN_IF_ERROR(DownloadState(plan, *leg, stop));
+    heartbeat.SetPhase("training");
+    const LocalClient self{.name = options_.name, .tasks = leg->tasks.get()};
+    std::vector<Result<ClientResult>> results =
+        ExecutePlan(plan, *leg->runtime, state_, {&self, 1}, *pool_);
+    FEDMETA_ASSIGN_OR_RETURN(const ClientResult result, std::move(results.front()));
+    FEDMETA_RETURN_IF_ERROR(WriteFigures(plan, result.metrics));
+    heartbeat.SetPhase("uploading");
+    return Upload(plan, result.payload, stop);
+  }
+
+  Result<LegSession*> FindLeg(const RoundPlan& plan, std::stop_token stop) {
+    const auto found = legs_.find(plan.assignment_hash());
+    if (found != legs_.end()) return &found->second;
+    std::string bytes(plan.message().assignment_size(), '\0');
+    FEDMETA_RETURN_IF_ERROR(
+        link_.Download(plan.assignment_hash(), std::as_writable_bytes(std::span(bytes)), stop));
+    v1::Assignment assignment;
+    if (!assignment.ParseFromString(bytes))
+      return Error(ErrorCode::kInvalidArgument, "assignment: not a protobuf message of its kind");
+    const auto data = options_.data.find(assignment.data());
+    if (data == options_.data.end()) {
+      return Error(ErrorCode::kInvalidArgument, "the experiment learns from data '" +
+                                                    assignment.data() +
+                                                    "', which this site's file does not name");
+    }
+    LegSession session;
+    std::optional<DatasetView> view;
+    if (data->second.source.dataset) view = WholeView(data->second.source.dataset);
+    FEDMETA_ASSIGN_OR_RETURN(
+        session.tasks,
+        MakeTaskGenerator(options_.registries.data, assignment.tasks(), data->second.source,
+                          view ? &*view : nullptr, options_.name, assignment.seed()));
+    FEDMETA_ASSIGN_OR_RETURN(
+        session.runtime,
+        LegRuntime::Create(options_.registries, std::move(bytes), session.tasks->task_outputs()));
+    return &legs_.emplace(plan.assignment_hash(), std::move(session)).first->second;
+  }
+
+  // Several plans name one state (validation and test): it is fetched once.
+  Status DownloadState(const RoundPlan& plan, const LegSession& leg, std::stop_token stop) {
+    if (plan.message().state_coordinates() != leg.runtime->layout.size()) {
+      return Error(ErrorCode::kInvalidArgument,
+                   "plan: state_coordinates is " +
+                       std::to_string(plan.message().state_coordinates()) + ", the layout has " +
+                       std::to_string(leg.runtime->layout.size()));
+    }
+    if (state_hash_ == plan.state_hash()) return {};
+    state_hash_.reset();
+    state_.resize(leg.runtime->layout.size());
+    FEDMETA_RETURN_IF_ERROR(
+        link_.Download(plan.state_hash(), std::as_writable_bytes(std::span(state_)), stop));
+    state_hash_ = plan.state_hash();
+    return {};
+  }
+
+  Status Upload(const RoundPlan& plan, const Bytes& payload, std::stop_token stop) {
+    v1::UploadHeader header;
+    *header.mutable_key() = plan.message().key();
+    header.set_plan_hash(plan.hash().bytes());
+    header.set_size(payload.size());
+    const Digest digest = Digest::Of(payload);
+    header.set_sha256(digest.bytes());
+    const nlohmann::json line = {{"time", FormatUtc(clock_.Wall())},
+                                 {"experiment", plan.key().experiment.value()},
+                                 {"purpose", plan.message().has_train() ? "train" : "evaluate"},
+                                 {"round", plan.key().round},
+                                 {"attempt", plan.key().attempt},
+                                 {"kind", plan.message().has_train() ? "update" : "metrics"},
+                                 {"bytes", payload.size()},
+                                 {"sha256", digest.hex()}};
+    FEDMETA_RETURN_IF_ERROR(AppendFile(options_.state_dir / "outbound.jsonl", line.dump() + "\n"));
+    return link_.Upload(header, payload, stop);
+  }
+
+  Status WriteFigures(const RoundPlan& plan, const std::vector<MetricSums>& metrics) {
+    nlohmann::json cells = nlohmann::json::array();
+    for (const MetricSums& cell : metrics) {
+      cells.push_back({{"examples", cell.examples},
+                       {"loss", cell.mean_loss},
+                       {"accuracy", cell.mean_correct},
+                       {"diverged_tasks", cell.diverged_tasks}});
+    }
+    nlohmann::json line = {{"experiment", plan.key().experiment.value()},
+                           {"round", plan.key().round},
+                           {"attempt", plan.key().attempt}};
+    if (plan.message().has_evaluate()) {
+      const v1::Evaluate& evaluate = plan.message().evaluate();
+      line["purpose"] = evaluate.part() == v1::PART_VALIDATION ? "validation" : "test";
+      line["shots"] = std::vector<std::uint32_t>(evaluate.shots().begin(), evaluate.shots().end());
+      line["learning_rates"] =
+          std::vector<double>(evaluate.learning_rates().begin(), evaluate.learning_rates().end());
+      line["steps"] = std::vector<std::uint32_t>(evaluate.steps().begin(), evaluate.steps().end());
+    } else {
+      line["purpose"] = "train";
+    }
+    line["cells"] = std::move(cells);
+    return AppendFile(options_.state_dir / "figures.jsonl", line.dump() + "\n");
+  }
+
+  const Options options_;
+  CoordinatorLink& link_;
+  const Clock& clock_;
+  Logger& logger_;
+  std::unique_ptr<WorkerPool> pool_;
+  v1::Welcome welcome_;
+  std::map<Digest, LegSession> legs_;
+  std::vector<float> state_;
+  std::optional<Digest> state_hash_;
+};
+
+ClientRunner::ClientRunner(Options options, CoordinatorLink& link, const Clock& clock,
+                           Logger& logger)
+    : implementation_(std::make_unique<Implementation>(std::move(options), link, clock, logger)) {}
+ClientRunner::~ClientRunner() = default;
+
+Status ClientRunner::Run(std::stop_token stop) { return implementation_->Run(stop); }
+
+}  // namespace fedmeta

@@ -1,1 +1,53 @@
 #pragma once
+
+#include <filesystem>
+#include <map>
+#include <stop_token>
+#include <string>
+
+#include "fedmeta/client/data/source.h"
+#include "fedmeta/client/leg_runtime.h"
+#include "fedmeta/core/clock.h"
+#include "fedmeta/core/logger.h"
+#include "fedmeta/core/result.h"
+#include "fedmeta/transport/coordinator_link.h"
+#include "fedmeta/v1/round.pb.h"
+
+namespace fedmeta {
+
+/// One data set that a site offers to experiments.
+struct SiteSource {
+  OpenedSource source;
+  v1::Role role = v1::ROLE_TRAIN;
+};
+
+/// A live client: asks for instructions, downloads, trains, uploads, until the coordinator says
+/// that all is done. A broken connection stops no local work: calls retry inside the link, and a
+/// plan that closed meanwhile is simply left.
+class ClientRunner {
+ public:
+  struct Options {
+    std::string name;  ///< of the identity; names the random streams
+    LearnRegistries registries;
+    std::map<std::string, SiteSource> data;  ///< by what experiments call data.name
+    std::size_t threads = 0;                 ///< 0: one a core
+    /// Receives figures.jsonl (this site's own figures) and outbound.jsonl (what leaves, one line
+    /// before each upload).
+    std::filesystem::path state_dir;
+  };
+  ClientRunner(Options options, CoordinatorLink& link, const Clock& clock, Logger& logger);
+  ~ClientRunner();
+  ClientRunner(const ClientRunner&) = delete;
+  ClientRunner& operator=(const ClientRunner&) = delete;
+
+  /// Returns when all is done (success), when the federation failed (kFederationFailed with the
+  /// coordinator's reason), on a final refusal, or when asked to stop (kCancelled; what was trained
+  /// is uploaded first if the connection stands).
+  Status Run(std::stop_token stop);
+
+ private:
+  class Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+}  // namespace fedmeta

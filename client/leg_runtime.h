@@ -18,17 +18,19 @@ struct LearnRegistries {
   DataRegistry data;
 };
 
-/// One leg as a client runs it: the model, algorithm and objective that an assignment names. Immutable, thread-safe; shared by all
-/// virtual clients of a simulation.
+/// One leg as a client runs it: the model, algorithm and objective that an assignment names.
+/// Immutable, thread-safe; shared by all virtual clients of a simulation.
 struct LegRuntime {
   v1::Assignment assignment;
-  std::shared_ptr<const Model> model;        ///< as exchanged, `assignment.outputs` outputs
-  std::shared_ptr<const Model> task_model;   ///< with as many outputs as a task has; the same object where equal
+  std::shared_ptr<const Model> model;  ///< as exchanged, `assignment.outputs` outputs
+  std::shared_ptr<const Model>
+      task_model;  ///< with as many outputs as a task has; the same object where equal
   std::shared_ptr<const MetaLearner> learner;
   StateLayout layout;
 
   /// Hostile bytes: parses, builds, and refuses a layout fingerprint other than its own.
-  static Result<std::shared_ptr<const LegRuntime>> Create(const LearnRegistries& registries, std::string assignment_bytes,
+  static Result<std::shared_ptr<const LegRuntime>> Create(const LearnRegistries& registries,
+                                                          std::string assignment_bytes,
                                                           std::int64_t task_outputs);
 };
 

@@ -1,0 +1,66 @@
+#include "fedmeta/client/task_source.h"
+
+#include <memory>
+#include <utility>
+
+#include <ATen/ATen.h>
+
+namespace fedmeta {
+namespace {
+
+// The tensor owns the vector that it views.
+template <typename T>
+at::Tensor Adopt(std::vector<T>&& values, std::vector<std::int64_t> shape, at::ScalarType type) {
+  auto owner = std::make_unique<std::vector<T>>(std::move(values));
+  T* data = owner->data();
+  return at::from_blob(
+      data, shape, [kept = std::shared_ptr<std::vector<T>>(std::move(owner))](void*) {},
+      at::TensorOptions().dtype(type));
+}
+
+}  // namespace
+
+ObjectiveKind ObjectiveOf(TargetKind kind) {
+  switch (kind) {
+    case TargetKind::kClass:
+      return ObjectiveKind::kCrossEntropy;
+    case TargetKind::kBinary:
+      return ObjectiveKind::kBinaryCrossEntropy;
+    default:
+      return ObjectiveKind::kMeanSquaredError;
+  }
+}
+
+TaskSet ToTaskSet(ExampleSet&& examples, const at::Device& device) {
+  const auto count = static_cast<std::int64_t>(examples.count);
+  std::vector<std::int64_t> shape = {count};
+  shape.insert(shape.end(), examples.example_shape.begin(), examples.example_shape.end());
+  TaskSet set;
+  set.inputs = Adopt(std::move(examples.inputs), std::move(shape), at::kFloat);
+  if (!examples.labels.empty()) {
+    set.targets = Adopt(std::move(examples.labels), {count}, at::kLong);
+  } else {
+    const std::int64_t width =
+        count == 0 ? 1 : static_cast<std::int64_t>(examples.targets.size()) / count;
+    set.targets = Adopt(std::move(examples.targets), {count, width}, at::kFloat);
+  }
+  if (device.type() != at::kCPU) {
+    set.inputs = set.inputs.to(device);
+    set.targets = set.targets.to(device);
+  }
+  return set;
+}
+
+Result<Task> GeneratorTaskSource::Draw(Rng& rng, std::int64_t support_per_class) {
+  FEDMETA_ASSIGN_OR_RETURN(TaskExamples examples,
+                           generator_.Draw(DataPart::kTrain, support_per_class, rng));
+  return Task{.support = ToTaskSet(std::move(examples.support), device_),
+              .query = ToTaskSet(std::move(examples.query), device_)};
+}
+
+Result<TaskSet> GeneratorTaskSource::Examples(Rng& rng) {
+  FEDMETA_ASSIGN_OR_RETURN(ExampleSet examples, generator_.TrainingExamples(rng));
+  return ToTaskSet(std::move(examples), device_);
+}
+
+}  // namespace fedmeta

@@ -1,0 +1,114 @@
+#include "fedmeta/client/trainer.h"
+
+#include <ATen/Parallel.h>
+
+#include "fedmeta/client/evaluator.h"
+#include "fedmeta/client/task_source.h"
+#include "fedmeta/privacy/contribution_codec.h"
+#include "fedmeta/v1/round.pb.h"
+
+namespace fedmeta {
+namespace {
+
+/// Either what each client contributes or why it cannot.
+using Contributions = std::vector<Result<Contribution>>;
+
+Contributions Train(const RoundPlan& plan, const LegRuntime& leg, const Objective& objective,
+                    const at::Device& device, std::span<const float> state,
+                    std::span<const LocalClient> clients, WorkerPool& pool) {
+  std::vector<GeneratorTaskSource> sources;
+  std::vector<Rng> streams;
+  sources.reserve(clients.size());
+  streams.reserve(clients.size());
+  std::vector<ClientWork> work;
+  for (const LocalClient& client : clients) {
+    sources.emplace_back(*client.tasks, device);
+    streams.emplace_back(StreamName{.seed = leg.assignment.seed(),
+                                    .purpose = "tasks",
+                                    .client = client.name,
+                                    .round = plan.key().round});
+    work.push_back({.tasks = &sources.back(), .state = {}, .rng = &streams.back()});
+  }
+  const LearnContext context{
+      .model = *leg.model, .objective = objective, .pool = &pool, .device = device};
+  Contributions contributions;
+  for (Result<ClientUpdate>& update : leg.learner->ComputeUpdates(context, state, work)) {
+    if (!update.ok()) {
+      contributions.emplace_back(update.error());
+      continue;
+    }
+    contributions.emplace_back(
+        Contribution{.update = std::move(update->update),
+                     .weight = std::min(update->weight, plan.message().maximum_weight()),
+                     .metrics = {update->metrics}});
+  }
+  return contributions;
+}
+
+Contributions Evaluate(const RoundPlan& plan, const LegRuntime& leg, const Objective& objective,
+                       const at::Device& device, std::span<const float> state,
+                       std::span<const LocalClient> clients, WorkerPool& pool) {
+  Contributions contributions;
+  for (Result<std::vector<MetricSums>>& cells :
+       EvaluateClients(plan.message().evaluate(), leg, objective, device, state, clients, pool)) {
+    if (!cells.ok()) {
+      contributions.emplace_back(cells.error());
+    } else {
+      contributions.emplace_back(
+          Contribution{.update = {}, .weight = 1, .metrics = std::move(*cells)});
+    }
+  }
+  return contributions;
+}
+
+}  // namespace
+
+std::vector<Result<ClientResult>> ExecutePlan(const RoundPlan& plan, const LegRuntime& leg,
+                                              std::span<const float> state,
+                                              std::span<const LocalClient> clients,
+                                              WorkerPool& pool) {
+  const auto fail_all = [&](const Error& error) {
+    return std::vector<Result<ClientResult>>(clients.size(), error);
+  };
+  if (clients.empty()) return {};
+  if (state.size() != leg.layout.size()) {
+    return fail_all(Error(ErrorCode::kInvalidArgument, "state has " + std::to_string(state.size()) +
+                                                           " coordinates, the layout " +
+                                                           std::to_string(leg.layout.size())));
+  }
+  const bool train = plan.message().has_train();
+  const auto codec =
+      ContributionCodec::Create({.layout = train ? &leg.layout : nullptr,
+                                 .metric_cells = MetricCells(plan.message()),
+                                 .maximum_weight = train ? plan.message().maximum_weight() : 1.0,
+                                 .maximum_contributors = 1});
+  if (!codec.ok()) return fail_all(codec.error());
+
+  const at::Device device(leg.assignment.device().empty() ? "cpu" : leg.assignment.device());
+  const Objective objective(ObjectiveOf(clients.front().tasks->target_kind()));
+  Contributions contributions = train
+                                    ? Train(plan, leg, objective, device, state, clients, pool)
+                                    : Evaluate(plan, leg, objective, device, state, clients, pool);
+  std::vector<Result<ClientResult>> results;
+  results.reserve(clients.size());
+  for (Result<Contribution>& contribution : contributions) {
+    if (!contribution.ok()) {
+      results.emplace_back(contribution.error());
+      continue;
+    }
+    Result<Bytes> payload = codec->ToWire(*contribution);
+    if (payload.ok()) {
+      results.emplace_back(ClientResult{.payload = std::move(*payload),
+                                        .metrics = std::move(contribution->metrics)});
+    } else {
+      results.emplace_back(payload.error());
+    }
+  }
+  return results;
+}
+
+std::unique_ptr<WorkerPool> MakeLearningPool(std::size_t threads) {
+  return std::make_unique<WorkerPool>(threads, [] { at::set_num_threads(1); });
+}
+
+}  // namespace fedmeta

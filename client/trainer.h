@@ -8,22 +8,35 @@
 #include "fedmeta/client/data/task_generator.h"
 #include "fedmeta/client/leg_runtime.h"
 #include "fedmeta/core/bytes.h"
+#include "fedmeta/core/metric_sums.h"
 #include "fedmeta/core/result.h"
 #include "fedmeta/core/worker_pool.h"
 #include "fedmeta/protocol/round_plan.h"
 
 namespace fedmeta {
 
-/// One client as training sees it; both borrowed.
+/// One client as training sees it; the generator is borrowed.
 struct LocalClient {
   std::string name;
   TaskGenerator* tasks = nullptr;
 };
 
-/// Does what a plan asks, for several clients at once, and returns each one's upload (ContributionCodec's wire form).
-/// A live client passes itself; a simulation passes a part of the cohort. The bytes do not depend on the grouping or the pool.
-/// One client's failure is that entry's error.
-std::vector<Result<Bytes>> ExecutePlan(const RoundPlan& plan, const LegRuntime& leg, std::span<const float> state,
-                                       std::span<const LocalClient> clients, WorkerPool& pool);
+struct ClientResult {
+  Bytes payload;  ///< to upload: ContributionCodec's wire form
+  std::vector<MetricSums>
+      metrics;  ///< this client's own figures, one a metric cell; part of the payload
+};
+
+/// Does what a plan asks, for several clients at once. A live client passes itself; a simulation
+/// passes a part of the cohort. The results do not depend on the grouping or the pool. One client's
+/// failure is that entry's error.
+std::vector<Result<ClientResult>> ExecutePlan(const RoundPlan& plan, const LegRuntime& leg,
+                                              std::span<const float> state,
+                                              std::span<const LocalClient> clients,
+                                              WorkerPool& pool);
+
+/// Workers of a pool for LibTorch: one LibTorch thread each, because threads over tasks beat
+/// threads within operations. `threads` 0: one a core.
+std::unique_ptr<WorkerPool> MakeLearningPool(std::size_t threads);
 
 }  // namespace fedmeta

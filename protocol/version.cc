@@ -1,6 +1,4 @@
 #include "fedmeta/protocol/version.h"
-
-#include <string>
 #include <utility>
 
 #include "fedmeta/v1/round.pb.h"
@@ -15,6 +13,8 @@ std::string Text(std::uint32_t major, std::uint32_t minor) {
 }
 
 }  // namespace
+
+std::string ProtocolVersionText() { return Text(kProtocolMajor, kProtocolMinor); }
 
 v1::Version OwnVersion() {
   v1::Version version;

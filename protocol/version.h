@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "fedmeta/core/result.h"
 
@@ -14,6 +15,8 @@ inline constexpr std::uint32_t kProtocolMajor = 1;
 inline constexpr std::uint32_t kProtocolMinor = 0;
 inline constexpr char kProgramVersion[] = "0.1.0";
 
+/// "1.0": the protocol of this program.
+std::string ProtocolVersionText();
 /// What this program says of itself in the first call.
 v1::Version OwnVersion();
 /// Coordinator: whether it serves a peer of this version (same major; minor at most two older).

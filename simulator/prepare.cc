@@ -1,0 +1,184 @@
+#include "fedmeta/simulator/prepare.h"
+
+#include <optional>
+
+#include "fedmeta/configs/loader.h"
+#include "fedmeta/records/safetensors.h"
+#include "fedmeta/v1/data.pb.h"
+#include "fedmeta/v1/server.pb.h"
+
+namespace fedmeta {
+namespace {
+
+/// What models are built for, from the data or, without it, from the experiment's own keys.
+struct DataShape {
+  std::vector<std::int64_t> input_shape;
+  std::int64_t task_outputs = 0;
+  std::int64_t site_outputs = 0;  ///< largest label set of a site
+};
+
+Result<DataShape> FindDataShape(const v1::Experiment& experiment, const LearnRegistries& registries,
+                                const SimulationData* data) {
+  const v1::Data& settings = experiment.data();
+  DataShape shape{.input_shape = {settings.input_shape().begin(), settings.input_shape().end()},
+                  .task_outputs = 0,
+                  .site_outputs = settings.classes()};
+  if (data != nullptr) {
+    FEDMETA_ASSIGN_OR_RETURN(const auto tasks,
+                             MakeClientTasks(experiment, registries.data, *data, 0));
+    shape.task_outputs = tasks->task_outputs();
+    if (shape.input_shape.empty()) shape.input_shape = data->source.input_shape;
+    if (shape.site_outputs == 0) shape.site_outputs = data->partition->largest_label_set();
+    if (shape.site_outputs == 0) shape.site_outputs = shape.task_outputs;
+    return shape;
+  }
+  if (shape.input_shape.empty() || shape.site_outputs == 0) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "without data.source the initial model needs data.input_shape (e.g. [1, 28, 28]) "
+                 "and data.classes: add them to the experiment");
+  }
+  v1::EpisodicSettings episodic;
+  shape.task_outputs =
+      settings.tasks().settings().UnpackTo(&episodic) ? episodic.ways() : shape.site_outputs;
+  return shape;
+}
+
+v1::Plugin DefaultServerPlugin(const std::string& name, const google::protobuf::Message& settings) {
+  v1::Plugin plugin;
+  plugin.set_name(name);
+  plugin.mutable_settings()->PackFrom(settings);
+  return plugin;
+}
+
+v1::Plugin ModelPlugin(const v1::ModelChoice& choice) {
+  v1::Plugin plugin;
+  plugin.set_name(choice.name());
+  *plugin.mutable_settings() = choice.settings();
+  return plugin;
+}
+
+// A warm start: tensors of the same names and shapes, in the order of the layout.
+Result<std::vector<float>> ReadInitial(const std::string& path, const StateLayout& layout) {
+  std::filesystem::path file = path;
+  if (std::filesystem::is_directory(file)) file = file / "checkpoints" / "best.safetensors";
+  FEDMETA_ASSIGN_OR_RETURN(const SafeTensors stored, ReadSafeTensors(file));
+  std::vector<float> state;
+  state.reserve(layout.size());
+  for (const Segment& segment : layout.segments()) {
+    for (const TensorSpec& tensor : segment.tensors) {
+      const NamedTensor* found = stored.Find(tensor.name);
+      if (found == nullptr || found->shape != tensor.shape) {
+        return Error(ErrorCode::kInvalidArgument, "model.initial: " + file.string() +
+                                                      " has no tensor '" + tensor.name +
+                                                      "' of the shape that this model needs");
+      }
+      state.insert(state.end(), found->values.begin(), found->values.end());
+    }
+  }
+  return state;
+}
+
+Result<Leg> PrepareLeg(const v1::Experiment& experiment, const LearnRegistries& registries,
+                       const DataShape& shape, const v1::Plugin& method, std::size_t alternative,
+                       std::size_t alternatives, bool main) {
+  const v1::Plugin choice = ChooseAlternative(method, alternative);
+  FEDMETA_ASSIGN_OR_RETURN(const auto learner, MakeMetaLearner(registries.algorithms, choice));
+  v1::Assignment assignment;
+  assignment.set_experiment(experiment.name());
+  assignment.set_seed(experiment.seed());
+  assignment.set_data(experiment.data().name());
+  *assignment.mutable_tasks() = experiment.data().tasks();
+  *assignment.mutable_model() = ModelPlugin(experiment.model());
+  *assignment.mutable_algorithm() = choice;
+  assignment.mutable_input_shape()->Assign(shape.input_shape.begin(), shape.input_shape.end());
+  assignment.set_outputs(static_cast<std::uint32_t>(
+      learner->uses_site_labels() ? shape.site_outputs : shape.task_outputs));
+  assignment.set_device(experiment.device());
+
+  FEDMETA_ASSIGN_OR_RETURN(const auto model, MakeModel(registries.models, assignment.model(),
+                                                       {.input_shape = shape.input_shape,
+                                                        .outputs = assignment.outputs()}));
+  Leg leg;
+  leg.name = choice.name() + (alternatives > 1 ? "-" + std::to_string(alternative + 1) : "");
+  leg.method = choice.name();
+  leg.main = main;
+  leg.trains = learner->trains();
+  leg.maximum_weight = learner->maximum_weight();
+  leg.adaptation_rate = learner->default_adaptation_rate();
+  FEDMETA_ASSIGN_OR_RETURN(leg.layout, learner->DescribeState(*model));
+  assignment.set_layout_fingerprint(leg.layout.fingerprint().bytes());
+  leg.assignment = assignment.SerializeAsString();
+  if (main && experiment.model().has_initial()) {
+    FEDMETA_ASSIGN_OR_RETURN(leg.initial_state,
+                             ReadInitial(experiment.model().initial(), leg.layout));
+  } else {
+    const std::string purpose = "initial_state/" + leg.method;
+    Rng rng(StreamName{.seed = experiment.seed(), .purpose = purpose});
+    FEDMETA_ASSIGN_OR_RETURN(leg.initial_state, learner->InitialState(*model, rng));
+  }
+  if (main) {
+    leg.aggregation = experiment.server().aggregation();
+    leg.optimizer = experiment.server().optimizer();
+  } else {
+    // The experiment's server settings are tuned for the main method; an average moves the state by
+    // itself.
+    v1::SgdSettings sgd;
+    sgd.set_learning_rate(1.0);
+    sgd.set_learning_rate_schedule("constant");
+    leg.aggregation = DefaultServerPlugin("weighted_mean", v1::WeightedMeanSettings());
+    leg.optimizer = DefaultServerPlugin("sgd", sgd);
+  }
+  return leg;
+}
+
+}  // namespace
+
+Result<SimulationData> OpenSimulationData(const v1::Experiment& experiment,
+                                          const DataRegistry& registry) {
+  if (!experiment.data().has_source()) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "a simulation needs data.source: where to read the examples that are dealt out to "
+                 "the clients");
+  }
+  SimulationData data;
+  FEDMETA_ASSIGN_OR_RETURN(data.source, OpenSource(registry, experiment.data().source()));
+  FEDMETA_ASSIGN_OR_RETURN(data.partition,
+                           MakePartition(experiment.data().partition(), experiment.data().tasks(),
+                                         data.source, experiment.seed()));
+  return data;
+}
+
+Result<std::unique_ptr<TaskGenerator>> MakeClientTasks(const v1::Experiment& experiment,
+                                                       const DataRegistry& registry,
+                                                       const SimulationData& data,
+                                                       std::size_t client) {
+  std::optional<DatasetView> view;
+  if (data.source.dataset) {
+    FEDMETA_ASSIGN_OR_RETURN(view, data.partition->view(client));
+  }
+  return MakeTaskGenerator(registry, experiment.data().tasks(), data.source,
+                           view ? &*view : nullptr, data.partition->name(client),
+                           experiment.seed());
+}
+
+Result<std::vector<Leg>> PrepareLegs(const v1::Experiment& experiment,
+                                     const LearnRegistries& registries,
+                                     const SimulationData* data) {
+  FEDMETA_ASSIGN_OR_RETURN(const DataShape shape, FindDataShape(experiment, registries, data));
+  std::vector<Leg> legs;
+  const auto add = [&](const v1::Plugin& method, bool main) -> Status {
+    const std::size_t alternatives = 1 + static_cast<std::size_t>(method.alternatives_size());
+    for (std::size_t i = 0; i < alternatives; ++i) {
+      FEDMETA_ASSIGN_OR_RETURN(
+          Leg leg, PrepareLeg(experiment, registries, shape, method, i, alternatives, main));
+      legs.push_back(std::move(leg));
+    }
+    return {};
+  };
+  FEDMETA_RETURN_IF_ERROR(add(experiment.algorithm(), true));
+  for (const v1::Plugin& baseline : experiment.evaluation().baselines())
+    FEDMETA_RETURN_IF_ERROR(add(baseline, false));
+  return legs;
+}
+
+}  // namespace fedmeta

@@ -1,0 +1,274 @@
+#include "fedmeta/simulator/simulation.h"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <optional>
+#include <unordered_map>
+
+#include "fedmeta/client/trainer.h"
+#include "fedmeta/coordinator/checkpoint.h"
+#include "fedmeta/coordinator/experiment_engine.h"
+#include "fedmeta/coordinator/round_worker.h"
+
+namespace fedmeta {
+namespace {
+
+// Clients that compute at a time; bounds memory, large enough to keep the workers busy.
+constexpr std::size_t kClientsAtOnce = 64;
+
+std::vector<LegFacts> FactsOfAll(const std::vector<Leg>& legs) {
+  std::vector<LegFacts> facts;
+  for (const Leg& leg : legs) facts.push_back(FactsOf(leg));
+  return facts;
+}
+
+}  // namespace
+
+class Simulation::Implementation {
+ public:
+  Implementation(Options options, const SimulationData& data, RoundStore& store,
+                 RunObserver& observer, const Clock& clock)
+      : options_(std::move(options)),
+        data_(data),
+        store_(store),
+        observer_(observer),
+        clock_(clock),
+        pool_(MakeLearningPool(options_.experiment.threads())),
+        worker_(options_.legs, options_.server, options_.experiment.federation().rounds()),
+        engine_(options_.experiment, FactsOfAll(options_.legs), SmallGroups::kShow) {
+    for (std::size_t i = 0; i < data_.partition->clients(); ++i)
+      index_of_.emplace(data_.partition->name(i), i);
+  }
+
+  Status Check() {
+    const v1::Evaluation& evaluation = options_.experiment.evaluation();
+    for (std::size_t i = 0; i < data_.partition->clients(); ++i) {
+      FEDMETA_ASSIGN_OR_RETURN(
+          const auto tasks,
+          MakeClientTasks(options_.experiment, options_.registries.data, data_, i));
+      const v1::Role role = data_.partition->role(i);
+      const auto check = [&](DataPart part, std::int64_t shots) -> Status {
+        if (const Status status = tasks->CanDraw(part, shots); !status.ok()) {
+          return status.error().WithContext("client " + data_.partition->name(i));
+        }
+        return {};
+      };
+      if (role == v1::ROLE_TRAIN) FEDMETA_RETURN_IF_ERROR(check(DataPart::kTrain, 0));
+      const DataPart part = role == v1::ROLE_HOLDOUT ? DataPart::kTest : DataPart::kValidation;
+      for (const std::uint32_t shots : evaluation.shots())
+        FEDMETA_RETURN_IF_ERROR(check(part, shots));
+    }
+    return {};
+  }
+
+  Result<RunSummary> Run(std::stop_token stop) {
+    for (std::size_t i = 0; i < data_.partition->clients(); ++i) {
+      Hand(ClientJoined{.client = ClientId(data_.partition->name(i)),
+                        .role = data_.partition->role(i)});
+    }
+    Take(engine_.Start(clock_.Now()));
+    bool cancelled = false;
+    while (!summary_) {
+      if (stop.stop_requested() && !cancelled) {
+        cancelled = true;
+        plans_.clear();
+        Hand(CancelAsked{.reason = "interrupted", .interrupted = true});
+      }
+      if (failure_ && !failure_told_) {
+        failure_told_ = true;
+        plans_.clear();
+        Hand(DriverFailed{.error = *failure_});
+      }
+      if (!instructions_.empty()) {
+        const Instruction instruction = std::move(instructions_.front());
+        instructions_.pop_front();
+        std::visit([this](const auto& one) { Do(one); }, instruction);
+      } else if (!plans_.empty()) {
+        ExecuteSome();
+      } else {
+        return Error(ErrorCode::kInternal, "the simulation came to a standstill in phase '" +
+                                               std::string(engine_.phase()) + "'");
+      }
+    }
+    if (failure_) return *failure_;
+    return *summary_;
+  }
+
+ private:
+  struct PendingPlan {
+    std::vector<ClientId> clients;
+    std::size_t next = 0;
+    RoundPlan plan;
+  };
+
+  void Take(std::vector<Instruction> instructions) {
+    std::move(instructions.begin(), instructions.end(), std::back_inserter(instructions_));
+  }
+  void Hand(const Event& event) { Take(engine_.Handle(event, clock_.Now())); }
+  void Observe(const Status& status) {
+    if (!status.ok() && !failure_) failure_ = status.error();
+  }
+
+  void Do(const StartLeg& start) {
+    const Leg& leg = options_.legs[start.leg];
+    Observe(worker_.StartLeg(start.leg));
+    // The episodes' outputs are the same for every client of an experiment.
+    Result<std::unique_ptr<TaskGenerator>> tasks =
+        MakeClientTasks(options_.experiment, options_.registries.data, data_, 0);
+    if (!tasks.ok()) return Observe(tasks.error());
+    Result<std::shared_ptr<const LegRuntime>> runtime =
+        LegRuntime::Create(options_.registries, leg.assignment, (*tasks)->task_outputs());
+    if (!runtime.ok()) return Observe(runtime.error());
+    runtime_ = std::move(*runtime);
+    const ExperimentId id(options_.experiment.name() + "/" + leg.name);
+    Result<Lease> lease = store_.Acquire(id);
+    if (!lease.ok()) return Observe(lease.error());
+    lease_ = *lease;
+    Observe(observer_.LegStarted(leg.name, leg.method,
+                                 leg.trains ? options_.experiment.federation().rounds() : 0));
+  }
+
+  void Do(const SendPlan& send) {
+    plans_.push_back({.clients = send.clients, .next = 0, .plan = send.plan});
+  }
+
+  void Do(const CloseFor&) {}
+  void Do(const SetTimer&) {}
+
+  void Do(const Persist& persist) {
+    Status status;
+    switch (persist.record) {
+      case Record::kBeginAttempt:
+        status = store_.BeginAttempt(lease_, persist.plan);
+        if (status.ok()) status = worker_.BeginAttempt(persist.plan, persist.cohort);
+        break;
+      case Record::kAbandonAttempt:
+        worker_.Abandon();
+        status = store_.AbandonAttempt(lease_, persist.plan.key(), persist.reason);
+        break;
+      case Record::kCommitRound:
+        status = CommitRound(persist.plan);
+        break;
+    }
+    Hand(StoreFinished{.ticket = persist.ticket, .status = status});
+  }
+
+  Status CommitRound(const RoundPlan& plan) {
+    CommittedRound round{.key = plan.key(), .state = {}, .optimizer_state = {}, .record = {}};
+    FEDMETA_ASSIGN_OR_RETURN(round.state, store_.PutBlob(AsBytes(worker_.next_state())));
+    FEDMETA_ASSIGN_OR_RETURN(round.optimizer_state, store_.PutBlob(worker_.optimizer_state()));
+    FEDMETA_RETURN_IF_ERROR(store_.CommitRound(lease_, plan, round));
+    worker_.Commit();
+    engine_.SetStateHash(worker_.state_hash());
+    return {};
+  }
+
+  void Do(const RunWork& work) {
+    WorkFinished finished{.ticket = work.ticket, .status = {}, .result = {}};
+    if (work.work == Work::kAddUpload) {
+      const auto payload = staged_.find(work.slot);
+      // In simulation every site's own figures may be shown.
+      finished.status = worker_.AddUpload(work.client, true, payload->second);
+      staged_.erase(payload);
+    } else {
+      Result<RoundResult> result = worker_.Close(work.plan, work.reported, work.population);
+      if (result.ok()) {
+        finished.result = std::move(*result);
+      } else {
+        finished.status = result.error();
+      }
+    }
+    Hand(std::move(finished));
+  }
+
+  void Do(const ReportRound& report) { Observe(observer_.RoundDone(report.record)); }
+  void Do(const ReportEvaluation& report) { Observe(observer_.Evaluated(report.records)); }
+  void Do(const ReportCheckpoint& report) {
+    const Leg& leg = options_.legs[report.leg];
+    const std::shared_ptr<const Bytes> bytes = worker_.state();
+    const std::span state(reinterpret_cast<const float*>(bytes->data()),
+                          bytes->size() / sizeof(float));
+    Observe(observer_.Checkpoint(report.name, leg.layout, state,
+                                 CheckpointMetadata(leg, report.metadata)));
+  }
+  void Do(const ReportNote& note) { Observe(observer_.Note(note.text)); }
+  void Do(const Finish& finish) {
+    Observe(observer_.Finished(finish.summary));
+    summary_ = finish.summary;
+  }
+
+  // The next few clients of the first plan that still has some.
+  void ExecuteSome() {
+    PendingPlan& pending = plans_.front();
+    const std::size_t count = std::min(kClientsAtOnce, pending.clients.size() - pending.next);
+    std::vector<std::unique_ptr<TaskGenerator>> generators;
+    std::vector<LocalClient> clients;
+    for (std::size_t i = 0; i < count; ++i) {
+      const ClientId& id = pending.clients[pending.next + i];
+      Result<std::unique_ptr<TaskGenerator>> tasks = MakeClientTasks(
+          options_.experiment, options_.registries.data, data_, index_of_.at(id.value()));
+      if (!tasks.ok()) {
+        Hand(ClientFailed{.key = pending.plan.key(),
+                          .client = id,
+                          .phase = "data",
+                          .reason = tasks.error().message()});
+        continue;
+      }
+      clients.push_back({.name = id.value(), .tasks = tasks->get()});
+      generators.push_back(std::move(*tasks));
+    }
+    pending.next += count;
+    const RoundPlan plan = pending.plan;
+    if (pending.next == pending.clients.size()) plans_.pop_front();
+
+    const std::shared_ptr<const Bytes> bytes = worker_.state();
+    const std::span state(reinterpret_cast<const float*>(bytes->data()),
+                          bytes->size() / sizeof(float));
+    std::vector<Result<ClientResult>> results =
+        ExecutePlan(plan, *runtime_, state, clients, *pool_);
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      const ClientId id(clients[i].name);
+      if (!results[i].ok()) {
+        Hand(ClientFailed{.key = plan.key(),
+                          .client = id,
+                          .phase = "training",
+                          .reason = results[i].error().message()});
+        continue;
+      }
+      const std::uint32_t slot = next_slot_++;
+      staged_.emplace(slot, std::move(results[i]->payload));
+      Hand(UploadStaged{.key = plan.key(), .client = id, .slot = slot});
+    }
+  }
+
+  const Options options_;
+  const SimulationData& data_;
+  RoundStore& store_;
+  RunObserver& observer_;
+  const Clock& clock_;
+  std::unique_ptr<WorkerPool> pool_;
+  RoundWorker worker_;
+  ExperimentEngine engine_;
+  std::unordered_map<std::string, std::size_t> index_of_;
+  std::shared_ptr<const LegRuntime> runtime_;
+  Lease lease_;
+  std::deque<Instruction> instructions_;
+  std::deque<PendingPlan> plans_;
+  std::map<std::uint32_t, Bytes> staged_;
+  std::uint32_t next_slot_ = 0;
+  std::optional<Error> failure_;  ///< of an observer or the store: nothing further can be promised
+  bool failure_told_ = false;
+  std::optional<RunSummary> summary_;
+};
+
+Simulation::Simulation(Options options, const SimulationData& data, RoundStore& store,
+                       RunObserver& observer, const Clock& clock)
+    : implementation_(
+          std::make_unique<Implementation>(std::move(options), data, store, observer, clock)) {}
+Simulation::~Simulation() = default;
+
+Status Simulation::Check() { return implementation_->Check(); }
+Result<RunSummary> Simulation::Run(std::stop_token stop) { return implementation_->Run(stop); }
+
+}  // namespace fedmeta

@@ -64,6 +64,7 @@ class EpisodicTasks final : public TaskGenerator {
                       .query = EmptyExamples(*view_.dataset, ways_ * queries_)};
     for (std::size_t label = 0; label < ways_; ++label) {
       const Way& way = drawn[label];
+      task.codes.push_back(CodeOfRow(way.rows.front()));
       for (std::size_t i = 0; i < queries_ + support; ++i) {
         AppendExample(*view_.dataset, way.rows[i], static_cast<std::int64_t>(label), way.turns,
                       i < queries_ ? task.query : task.support);
@@ -83,6 +84,7 @@ class EpisodicTasks final : public TaskGenerator {
 
   TargetKind target_kind() const override { return TargetKind::kClass; }
   std::int64_t task_outputs() const override { return static_cast<std::int64_t>(ways_); }
+  bool relabels() const override { return true; }
   std::size_t examples() const override { return view_.size(); }
 
  private:
@@ -93,6 +95,10 @@ class EpisodicTasks final : public TaskGenerator {
 
   std::size_t Shots(std::int64_t shots) const {
     return shots > 0 ? static_cast<std::size_t>(shots) : shots_;
+  }
+  std::int64_t CodeOfRow(std::uint32_t row) const {
+    const std::int64_t label = view_.dataset->label(row);
+    return view_.code_of.empty() ? label : view_.code_of[static_cast<std::size_t>(label)];
   }
   unsigned TurnsAsClasses(DataPart part) const {
     return rotations_ == Rotations::kClasses && part == DataPart::kTrain ? kTurns : 1;

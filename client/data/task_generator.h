@@ -21,6 +21,8 @@ struct ExampleSet {
 
 struct TaskExamples {
   ExampleSet support, query;
+  /// Where the task numbers its classes anew: codes[output] is the client's own code.
+  std::vector<std::int64_t> codes = {};
 };
 
 enum class DataPart : std::uint8_t { kTrain, kValidation, kTest };

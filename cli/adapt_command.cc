@@ -1,0 +1,1 @@
+#include "fedmeta/cli/learn_commands.h"

@@ -1,0 +1,69 @@
+#include <string>
+
+#include "fedmeta/cli/learn_commands.h"
+#include "fedmeta/cli/log_options.h"
+#include "fedmeta/cli/machine_facts.h"
+#include "fedmeta/cli/stop_signal.h"
+#include "fedmeta/client/client_runner.h"
+#include "fedmeta/configs/loader.h"
+#include "fedmeta/core/file.h"
+#include "fedmeta/identity/credentials.h"
+#include "fedmeta/transport/coordinator_link.h"
+
+namespace fedmeta {
+namespace {
+
+v1::Role RoleOf(const v1::SiteData& data) {
+  if (data.role() == "holdout") return v1::ROLE_HOLDOUT;
+  return data.role() == "validation" ? v1::ROLE_VALIDATION : v1::ROLE_TRAIN;
+}
+
+Status RunClient(const LearnProgram& program, const std::string& file, std::stop_token stop) {
+  const SystemClock clock;
+  FEDMETA_ASSIGN_OR_RETURN(const auto config, Loader(program.schema).LoadClient(file));
+  if (!config->has_coordinator() || !config->has_identity()) {
+    return Error(
+        ErrorCode::kInvalidArgument,
+        file + ": a client that dials a coordinator needs the blocks 'coordinator' and 'identity'");
+  }
+  const std::unique_ptr<Logger> logger = MakeLogger(config->log(), clock);
+  WarnOfSlowBlas();
+  FEDMETA_ASSIGN_OR_RETURN(const Credentials credentials,
+                           LoadCredentials(config->identity(), IdentityRole::kClient, clock));
+  FEDMETA_RETURN_IF_ERROR(MakeWritableFolder(config->state_dir(), 0700));
+  ClientRunner::Options options{.name = credentials.identity.name,
+                                .registries = program.registries,
+                                .data = {},
+                                .threads = config->resources().threads(),
+                                .state_dir = config->state_dir()};
+  for (const auto& [name, data] : config->data()) {
+    Result<OpenedSource> source = OpenSource(program.registries.data, data.source());
+    if (!source.ok()) return source.error().WithContext("data." + name);
+    options.data.emplace(name, SiteSource{.source = std::move(*source), .role = RoleOf(data)});
+  }
+  FEDMETA_ASSIGN_OR_RETURN(const auto link,
+                           MakeGrpcLink(config->coordinator(), credentials, *logger));
+  ClientRunner runner(std::move(options), *link, clock, *logger);
+  return runner.Run(stop);
+}
+
+}  // namespace
+
+Command ClientCommand(const LearnProgram& program) {
+  return {
+      .name = "client",
+      .description =
+          "Run a site: dial the coordinator, train on local data, until the federation is done.",
+      .example = "fedmeta client site-1/client.yaml",
+      .setup = [program](CLI::App& app) -> std::function<int()> {
+        const auto file = std::make_shared<std::string>();
+        app.add_option("file", *file, "CLIENT.yaml")->required();
+        return [program, file] {
+          const StopSignal stop;
+          const Status status = RunClient(program, *file, stop.token());
+          return status.ok() ? 0 : ReportError(status.error());
+        };
+      }};
+}
+
+}  // namespace fedmeta

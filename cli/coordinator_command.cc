@@ -1,0 +1,119 @@
+#include "fedmeta/cli/coordinator_command.h"
+
+#include <cstdio>
+#include <thread>
+#include <unistd.h>
+
+#include "fedmeta/cli/experiment_digest.h"
+#include "fedmeta/cli/log_options.h"
+#include "fedmeta/cli/run_heading.h"
+#include "fedmeta/cli/stop_signal.h"
+#include "fedmeta/configs/loader.h"
+#include "fedmeta/coordinator/live_coordinator.h"
+#include "fedmeta/identity/credentials.h"
+#include "fedmeta/protocol/version.h"
+#include "fedmeta/records/progress.h"
+#include "fedmeta/records/run_folder.h"
+#include "fedmeta/transport/grpc_server.h"
+
+namespace fedmeta {
+namespace {
+
+// How long a finished coordinator stays up so that every client hears that all is done.
+constexpr int kFarewellMs = 10'000;
+constexpr int kGraceMs = 2'000;
+
+struct CoordinatorArguments {
+  std::string file;
+  std::vector<std::string> overrides;
+};
+
+std::uint64_t Milliseconds(const google::protobuf::Duration& duration) {
+  return static_cast<std::uint64_t>(duration.seconds() * 1000 + duration.nanos() / 1'000'000);
+}
+
+Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegistry& server,
+                                  const CoordinatorArguments& arguments, std::stop_token stop) {
+  const SystemClock clock;
+  const Loader loader(schema);
+  FEDMETA_ASSIGN_OR_RETURN(const auto config, loader.LoadCoordinator(arguments.file));
+  FEDMETA_ASSIGN_OR_RETURN(const auto experiment,
+                           loader.LoadExperiment(config->experiment(), arguments.overrides));
+  FEDMETA_ASSIGN_OR_RETURN(const Credentials credentials,
+                           LoadCredentials(config->identity(), IdentityRole::kCoordinator, clock));
+  FEDMETA_ASSIGN_OR_RETURN(
+      std::vector<Leg> legs,
+      ReadLegs(config->initial_state(), InitialStateDigest(*experiment, schema)));
+  const std::unique_ptr<Logger> logger = MakeLogger(config->log(), clock);
+
+  const std::filesystem::path out = config->out().empty()
+                                        ? std::filesystem::absolute(arguments.file).parent_path() /
+                                              DefaultRunFolder(experiment->name(), clock)
+                                        : std::filesystem::path(config->out());
+  RunHeading heading = MakeHeading(*experiment, legs, out);
+  heading.live = true;
+  std::vector<std::unique_ptr<RunObserver>> observers;
+  FEDMETA_ASSIGN_OR_RETURN(auto folder,
+                           RunFolder::Create({.dir = out,
+                                              .experiment_yaml = PrintYaml(*experiment, schema),
+                                              .manifest = {.protocol = ProtocolVersionText(),
+                                                           .blas = {},
+                                                           .libtorch = {},
+                                                           .threads = 0,
+                                                           .seed = experiment->seed(),
+                                                           .data_fingerprints = {},
+                                                           .mode = "live"}},
+                                             clock));
+  observers.push_back(std::move(folder));
+  observers.push_back(
+      MakeProgressDisplay(stdout, isatty(STDOUT_FILENO) == 1, "coordinator", clock));
+  const std::unique_ptr<RunObserver> observer = MakeObserverChain(std::move(observers));
+  const std::unique_ptr<RoundStore> store = MakeMemoryStore();
+
+  const auto coordinator = LiveCoordinator::Create({.experiment = *experiment,
+                                                    .limits = config->limits(),
+                                                    .legs = std::move(legs),
+                                                    .registry = server},
+                                                   *store, *observer, clock, *logger);
+  const v1::Limits& limits = config->limits();
+  FEDMETA_ASSIGN_OR_RETURN(
+      const auto grpc,
+      GrpcServer::Start({.listen = config->listen(),
+                         .members = {config->members().begin(), config->members().end()},
+                         .limits = {.upload_idle_ms = Milliseconds(limits.upload_idle()),
+                                    .minimum_bytes_per_second =
+                                        std::uint64_t{limits.minimum_kib_per_second()} * 1024}},
+                        credentials, *coordinator, *logger));
+  const std::string host = config->listen().substr(0, config->listen().rfind(':'));
+  std::printf("listening on %s:%d as %s\n", host.c_str(), grpc->port(),
+              credentials.identity.ToString().c_str());
+  std::fflush(stdout);
+  FEDMETA_RETURN_IF_ERROR(observer->Started(heading));
+  coordinator->Start();
+  const std::stop_callback cancel(stop, [&] { coordinator->Cancel("interrupted", true); });
+  Result<RunSummary> summary = coordinator->Wait(kFarewellMs);
+  grpc->Stop(kGraceMs);
+  return summary;
+}
+
+}  // namespace
+
+Command CoordinatorCommand(const PluginTables& schema, const ServerRegistry& server) {
+  return {.name = "coordinator",
+          .description = "Coordinate a live federation.",
+          .example = "fedmeta coordinator coordinator.yaml",
+          .setup = [schema, server](CLI::App& app) -> std::function<int()> {
+            const auto arguments = std::make_shared<CoordinatorArguments>();
+            app.add_option("file", arguments->file, "COORDINATOR.yaml")->required();
+            app.add_option("overrides", arguments->overrides,
+                           "key.path=value ... of the experiment");
+            return [schema, server, arguments] {
+              const StopSignal stop;
+              const Result<RunSummary> summary =
+                  RunCoordinator(schema, server, *arguments, stop.token());
+              return summary.ok() ? FinishRun(*summary, false) : ReportError(summary.error());
+            };
+          }};
+}
+
+}  // namespace fedmeta

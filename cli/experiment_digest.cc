@@ -1,0 +1,21 @@
+#include "fedmeta/cli/experiment_digest.h"
+
+#include "fedmeta/configs/loader.h"
+
+namespace fedmeta {
+
+Digest InitialStateDigest(const v1::Experiment& experiment, const PluginTables& schema) {
+  v1::Experiment part;
+  part.set_name(experiment.name());
+  part.set_seed(experiment.seed());
+  *part.mutable_model() = experiment.model();
+  part.mutable_model()->clear_initial();
+  part.mutable_data()->set_name(experiment.data().name());
+  *part.mutable_data()->mutable_tasks() = experiment.data().tasks();
+  *part.mutable_algorithm() = experiment.algorithm();
+  *part.mutable_server() = experiment.server();
+  *part.mutable_evaluation()->mutable_baselines() = experiment.evaluation().baselines();
+  return Digest::Of(PrintYaml(part, schema));
+}
+
+}  // namespace fedmeta

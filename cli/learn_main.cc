@@ -1,0 +1,22 @@
+#include "fedmeta/cli/learn_main.h"
+
+#include "fedmeta/cli/learn_commands.h"
+
+namespace fedmeta {
+
+LearnProgram BuiltinLearnProgram() {
+  return {.schema = BuiltinPluginTables(),
+          .registries = {.models = BuiltinModels(),
+                         .algorithms = BuiltinMetaLearners(),
+                         .data = BuiltinData()},
+          .server = BuiltinServer()};
+}
+
+int LearnMain(int argc, char** argv, const LearnProgram& program) {
+  return RunCommands(argc, argv, "fedmeta-learn",
+                     "The part of fedmeta that learns; usually started by `fedmeta`.",
+                     {RunCommand(program), InitCommand(program), PartitionCommand(program),
+                      ClientCommand(program), AdaptCommand(program)});
+}
+
+}  // namespace fedmeta

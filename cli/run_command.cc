@@ -1,0 +1,105 @@
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#include "fedmeta/cli/learn_commands.h"
+#include "fedmeta/cli/machine_facts.h"
+#include "fedmeta/cli/run_heading.h"
+#include "fedmeta/cli/stop_signal.h"
+#include "fedmeta/configs/loader.h"
+#include "fedmeta/coordinator/round_store.h"
+#include "fedmeta/protocol/version.h"
+#include "fedmeta/records/progress.h"
+#include "fedmeta/records/run_folder.h"
+#include "fedmeta/simulator/simulation.h"
+
+namespace fedmeta {
+namespace {
+
+struct RunArguments {
+  std::string experiment, out;
+  std::vector<std::string> overrides;
+  bool json = false;
+};
+
+Result<RunSummary> Run(const LearnProgram& program, const RunArguments& arguments,
+                       std::stop_token stop) {
+  const SystemClock clock;
+  const Loader loader(program.schema);
+  FEDMETA_ASSIGN_OR_RETURN(const auto experiment,
+                           loader.LoadExperiment(arguments.experiment, arguments.overrides));
+  WarnOfSlowBlas();
+  FEDMETA_ASSIGN_OR_RETURN(const SimulationData data,
+                           OpenSimulationData(*experiment, program.registries.data));
+  FEDMETA_ASSIGN_OR_RETURN(std::vector<Leg> legs,
+                           PrepareLegs(*experiment, program.registries, &data));
+
+  const std::filesystem::path out = arguments.out.empty()
+                                        ? DefaultRunFolder(experiment->name(), clock)
+                                        : std::filesystem::path(arguments.out);
+  const std::size_t threads = experiment->threads() != 0
+                                  ? experiment->threads()
+                                  : std::max(1U, std::thread::hardware_concurrency());
+  const RunHeading heading = MakeHeading(*experiment, legs, out);
+  const std::unique_ptr<RoundStore> store = MakeMemoryStore();
+
+  // Everything that can be known to fail is known before the folder is made.
+  std::vector<std::unique_ptr<RunObserver>> observers;
+  FEDMETA_ASSIGN_OR_RETURN(
+      auto folder,
+      RunFolder::Create({.dir = out,
+                         .experiment_yaml = PrintYaml(*experiment, program.schema),
+                         .manifest = {.protocol = ProtocolVersionText(),
+                                      .blas = BlasName(),
+                                      .libtorch = LibTorchVersion(),
+                                      .threads = static_cast<std::uint32_t>(threads),
+                                      .seed = experiment->seed(),
+                                      .data_fingerprints = {{experiment->data().name(),
+                                                             data.source.fingerprint.hex()}},
+                                      .mode = "simulation"}},
+                        clock));
+  observers.push_back(std::move(folder));
+  if (!arguments.json)
+    observers.push_back(
+        MakeProgressDisplay(stdout, isatty(STDOUT_FILENO) == 1, MachineLine(threads), clock));
+  const std::unique_ptr<RunObserver> observer = MakeObserverChain(std::move(observers));
+
+  Simulation simulation({.experiment = *experiment,
+                         .legs = std::move(legs),
+                         .registries = program.registries,
+                         .server = program.server},
+                        data, *store, *observer, clock);
+  FEDMETA_RETURN_IF_ERROR(simulation.Check());
+  FEDMETA_RETURN_IF_ERROR(observer->Started(heading));
+  return simulation.Run(stop);
+}
+
+}  // namespace
+
+Command RunCommand(const LearnProgram& program) {
+  return {.name = "run",
+          .description = "Simulate a federation on this machine.",
+          .example =
+              "fedmeta run configs/experiments/sinusoid_maml.yaml seed=7 federation.rounds=500 "
+              "--out runs/first",
+          .setup = [program](CLI::App& app) -> std::function<int()> {
+            const auto arguments = std::make_shared<RunArguments>();
+            app.add_option("experiment", arguments->experiment, "EXPERIMENT.yaml")->required();
+            app.add_option("overrides", arguments->overrides, "key.path=value ...");
+            app.add_option("--out", arguments->out, "Run folder (default runs/<name>-<UTC time>)");
+            app.add_flag("--json", arguments->json,
+                         "Print the summary as JSON instead of progress");
+            return [program, arguments] {
+              const StopSignal stop;
+              const Result<RunSummary> summary = Run(program, *arguments, stop.token());
+              if (!summary.ok()) return ReportError(summary.error(), arguments->json);
+              return FinishRun(*summary, arguments->json);
+            };
+          }};
+}
+
+}  // namespace fedmeta

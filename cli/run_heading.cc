@@ -1,0 +1,66 @@
+#include "fedmeta/cli/run_heading.h"
+
+#include <cstdio>
+
+#include <nlohmann/json.hpp>
+
+namespace fedmeta {
+namespace {
+
+nlohmann::json MethodJson(const MethodSummary& method) {
+  nlohmann::json cells = nlohmann::json::array();
+  for (const FinalCell& cell : method.cells) {
+    cells.push_back({{"shots", cell.shots},
+                     {"steps", cell.steps},
+                     {"tuned", cell.tuned},
+                     {"learning_rate", cell.learning_rate},
+                     {"accuracy_mean", cell.accuracy_mean},
+                     {"loss_mean", cell.loss_mean},
+                     {"clients", cell.clients}});
+  }
+  return {{"method", method.method},
+          {"leg", method.leg},
+          {"best_round", method.best_round},
+          {"cells", cells}};
+}
+
+}  // namespace
+
+RunHeading MakeHeading(const v1::Experiment& experiment, std::span<const Leg> legs,
+                       const std::filesystem::path& out) {
+  const v1::Partition& partition = experiment.data().partition();
+  return {.experiment = experiment.name(),
+          .model = experiment.model().name(),
+          .algorithm = experiment.algorithm().name(),
+          .parameters = legs.front().layout.size(),
+          .seed = experiment.seed(),
+          .rounds = experiment.federation().rounds(),
+          .clients = partition.clients(),
+          .holdout_clients = partition.holdout_clients(),
+          .cohort = experiment.federation().cohort(),
+          .out = out.string()};
+}
+
+int FinishRun(const RunSummary& summary, bool json) {
+  if (json) {
+    nlohmann::json baselines = nlohmann::json::array();
+    for (const MethodSummary& baseline : summary.baselines)
+      baselines.push_back(MethodJson(baseline));
+    const nlohmann::json object = {{"status", RunStatusName(summary.status)},
+                                   {"reason", summary.reason},
+                                   {"rounds", summary.rounds},
+                                   {"parameters", summary.parameters},
+                                   {"wall_s", summary.wall_s},
+                                   {"reports", summary.reports},
+                                   {"dropped", summary.dropped},
+                                   {"main", MethodJson(summary.main)},
+                                   {"baselines", baselines}};
+    std::printf("%s\n", object.dump().c_str());
+  }
+  if (summary.status == RunStatus::kCompleted) return 0;
+  std::fprintf(stderr, "fedmeta: %s: %s\n", RunStatusName(summary.status).c_str(),
+               summary.reason.c_str());
+  return summary.status == RunStatus::kFailed ? 4 : 130;
+}
+
+}  // namespace fedmeta

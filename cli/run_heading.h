@@ -1,0 +1,21 @@
+#pragma once
+
+#include <filesystem>
+#include <span>
+
+#include "fedmeta/coordinator/leg.h"
+#include "fedmeta/records/run_observer.h"
+#include "fedmeta/v1/experiment.pb.h"
+
+namespace fedmeta {
+
+/// What a run says of itself when it starts.
+RunHeading MakeHeading(const v1::Experiment& experiment, std::span<const Leg> legs,
+                       const std::filesystem::path& out);
+
+/// The end of a run for scripts: with json the path-free summary on stdout; the exit code of the
+/// contract (0, 4 failed, 130 interrupted), with the reason on stderr where the run did not
+/// complete.
+int FinishRun(const RunSummary& summary, bool json);
+
+}  // namespace fedmeta
