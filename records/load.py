@@ -61,23 +61,18 @@ class Mlp(nn.Module):
 
 
 class Norm(nn.Module):
-    """Statistics of the batch at hand (or of each example's groups of channels), in evaluation too."""
+    """Statistics of the batch at hand, or of groups of channels of each example; no running averages, in evaluation either."""
 
     def __init__(self, channels, kind, gamma):
         super().__init__()
-        self.kind = kind
+        self.groups = None if kind == "batch" else 4 if channels % 4 == 0 else 1
         self.weight = nn.Parameter(torch.ones(channels)) if gamma else None
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x):
-        if self.kind == "batch":
-            return functional.batch_norm(x, None, None, self.weight, self.bias, training=True)
-        return functional.group_norm(x, GROUPS(x.shape[1]), self.weight, self.bias)
-
-
-def GROUPS(channels):
-    """The largest number of groups up to 8 that divides the channels."""
-    return max(groups for groups in range(1, 9) if channels % groups == 0)
+        if self.groups is None:
+            return torch.batch_norm(x, self.weight, self.bias, None, None, True, 0.0, 1e-5, True)
+        return functional.group_norm(x, self.groups, self.weight, self.bias)
 
 
 class Conv4Block(nn.Module):
@@ -85,14 +80,12 @@ class Conv4Block(nn.Module):
         super().__init__()
         self.settings = settings
         stride = 2 if settings["downsample"] == "stride" else 1
-        self.conv = nn.Conv2d(channels, settings["filters"], 3, stride=stride, padding=1)
-        if settings["normalization"] != "none":
-            self.norm = Norm(settings["filters"], settings["normalization"], settings["gamma"])
+        normalised = settings["normalization"] != "none"
+        self.conv = nn.Conv2d(channels, settings["filters"], 3, stride=stride, padding=1, bias=not normalised)
+        self.norm = Norm(settings["filters"], settings["normalization"], settings["gamma"]) if normalised else nn.Identity()
 
     def forward(self, x):
-        x = self.conv(x)
-        if self.settings["normalization"] != "none":
-            x = self.norm(x)
+        x = self.norm(self.conv(x))
         x = functional.softplus(x) if self.settings["activation"] == "softplus" else torch.relu(x)
         if self.settings["downsample"] == "pool":
             x = functional.avg_pool2d(x, 2) if self.settings["pooling"] == "mean" else functional.max_pool2d(x, 2)
