@@ -47,6 +47,16 @@ attend() {
   return $status
 }
 
+# The same, with this script's own output.
+attend_here() {
+  local status=0
+  setsid setpriv --pdeathsig KILL "$@" < /dev/null &
+  pids[here]=$!
+  wait "${pids[here]}" || status=$?
+  unset "pids[here]"
+  return $status
+}
+
 # SIGKILL, as a power cut would.
 stop_now() {
   kill -KILL -- "-${pids[$1]}" 2> /dev/null || true
@@ -279,7 +289,7 @@ run_live() {
 if [ $simulate = yes ]; then
   step 3 "one process: $sites virtual sites and 5 that never train"
   step 4 "training   $rounds rounds, then the baselines"
-  attend run "$fedmeta" run "$experiment" "${overrides[@]}" --out "$out/run" || fail "fedmeta run failed" run
+  attend_here "$fedmeta" run "$experiment" "${overrides[@]}" --out "$out/run" || fail "fedmeta run failed"
 else
   run_live
 fi
@@ -290,8 +300,9 @@ if [ $simulate = yes ]; then
 else
   ledger=$out/site-1/state/outbound.jsonl
   [ -s "$ledger" ] || fail "site-1 kept no record of what left it" site-1
-  step 5 "what left site-1: $(awk -F'"bytes":' 'NF > 1 {split($2, part, /[,}]/); bytes += part[1]; ++updates}
-    END {printf "%d updates and evaluation sums, %.1f MB", updates, bytes / 1e6}' "$ledger"); 0 images, 0 labels"
+  step 5 "what left site-1: $(awk -F'"bytes":' 'NF > 1 {split($2, part, /[,}]/); bytes += part[1]}
+    /"kind":"update"/ {++updates} /"kind":"metrics"/ {++sums}
+    END {printf "%d updates, %d sums of figures, %.1f MB", updates, sums, bytes / 1e6}' "$ledger"); 0 images, 0 labels"
 fi
 
 # --- 6: a site that never took part ---
