@@ -16,32 +16,42 @@ namespace fedmeta {
 template <typename T>
 using Done = std::function<void(Result<T>)>;
 
-/// One upload that holds a staging slot. Calls come one at a time. Destroying it frees the slot; what was received stays for a while,
-/// so that the client can resume.
+/// One upload that holds a staging slot. Calls come one at a time. Destroying it frees the slot;
+/// what was received stays for a while, so that the client can resume.
 class UploadSink {
  public:
   virtual ~UploadSink() = default;
   /// Appends. Errors: kResourceExhausted beyond the announced size. Copies; never blocks.
   virtual Status Write(std::span<const std::byte> data) = 0;
-  /// All bytes are in: verifies size and digest, then answers once the upload counts as received. kDataLoss on a wrong digest.
+  /// All bytes are in: verifies size and digest, then answers once the upload counts as received.
+  /// kDataLoss on a wrong digest.
   virtual void Finish(Done<v1::UploadPosition> done) = 0;
 };
 
-/// What a transport server calls; the coordinator implements it (and tests fake it). Thread-safe; no call blocks: answers come
-/// through Done, perhaps on another thread, exactly once. `client` comes from the certificate.
+/// What a transport server calls; the coordinator implements it (and tests fake it). Thread-safe;
+/// no call blocks: answers come through Done, perhaps on another thread, exactly once. `client`
+/// comes from the certificate.
 class CoordinatorEndpoint {
  public:
   virtual ~CoordinatorEndpoint() = default;
-  virtual void Join(const ClientId& client, const v1::ClientHello& hello, Done<v1::Welcome> done) = 0;
-  /// Long poll: answers with Idle after Welcome.poll_ms at the latest. A newer Next of the same client answers the older with Idle.
-  virtual void Next(const ClientId& client, const v1::NextRequest& request, Done<v1::Instruction> done) = 0;
-  virtual void Send(const ClientId& client, const v1::Report& report, Done<v1::Acknowledgement> done) = 0;
+  virtual void Join(const ClientId& client, const v1::ClientHello& hello,
+                    Done<v1::Welcome> done) = 0;
+  /// Long poll: answers with Idle after Welcome.poll_ms at the latest. A newer Next of the same
+  /// client answers the older with Idle.
+  virtual void Next(const ClientId& client, const v1::NextRequest& request,
+                    Done<v1::Instruction> done) = 0;
+  virtual void Send(const ClientId& client, const v1::Report& report,
+                    Done<v1::Acknowledgement> done) = 0;
   /// A blob that a plan of this client names; kNotFound otherwise.
-  virtual Result<std::shared_ptr<const Bytes>> FindBlob(const ClientId& client, const Digest& digest) = 0;
-  virtual Result<v1::UploadPosition> UploadStatus(const ClientId& client, const v1::UploadHeader& header) = 0;
-  /// Answers when a staging slot is free (the transport reads nothing until then, so HTTP/2 flow control holds the peer), or at once
-  /// with the reason: stale round, wrong plan hash, size or digest length, already received with another digest (kAlreadyExists).
-  virtual void OpenUpload(const ClientId& client, const v1::UploadHeader& header, Done<std::shared_ptr<UploadSink>> done) = 0;
+  virtual Result<std::shared_ptr<const Bytes>> FindBlob(const ClientId& client,
+                                                        const Digest& digest) = 0;
+  virtual Result<v1::UploadPosition> UploadStatus(const ClientId& client,
+                                                  const v1::UploadHeader& header) = 0;
+  /// Answers when a staging slot is free (the transport reads nothing until then, so HTTP/2 flow
+  /// control holds the peer), or at once with the reason: stale round, wrong plan hash, size or
+  /// digest length, already received with another digest (kAlreadyExists).
+  virtual void OpenUpload(const ClientId& client, const v1::UploadHeader& header,
+                          Done<std::shared_ptr<UploadSink>> done) = 0;
   /// Any call of this client, or its disconnection, for liveness.
   virtual void Heard(const ClientId& client) = 0;
 };

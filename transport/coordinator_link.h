@@ -14,26 +14,35 @@
 
 namespace fedmeta {
 
-/// A client's way to its coordinator. Knows nothing of phases: secure aggregation, evaluation and asynchronous rounds are other
-/// bodies of Instruction and Report. Blocking; thread-safe, so that heartbeats run beside an upload; `stop` interrupts any call.
-/// Retries of transient failures happen inside, with backoff (1 s doubling to 30 s, jittered) and one log line at the first
+/// A client's way to its coordinator. Knows nothing of phases: secure aggregation, evaluation and
+/// asynchronous rounds are other bodies of Instruction and Report. Blocking; thread-safe, so that
+/// heartbeats run beside an upload; `stop` interrupts any call. Retries of transient failures
+/// happen inside, with backoff (1 s doubling to 30 s, jittered) and one log line at the first
 /// failure and at recovery; every call has a deadline and is idempotent by RoundKey.
-/// Errors: kUnavailable only after `give_up`; kPermissionDenied, kUnauthenticated, kInvalidArgument, kFailedPrecondition final; kCancelled.
+/// Errors: kUnavailable only after `give_up`; kPermissionDenied, kUnauthenticated,
+/// kInvalidArgument, kFailedPrecondition final; kCancelled.
 class CoordinatorLink {
  public:
   virtual ~CoordinatorLink() = default;
   virtual Result<v1::Welcome> Join(const v1::ClientHello& hello, std::stop_token stop) = 0;
-  /// Long poll; of any experiment this client serves. kFailedPrecondition "join first" after the coordinator restarted.
+  /// Long poll; of any experiment this client serves. kFailedPrecondition "join first" after the
+  /// coordinator restarted.
   virtual Result<v1::Instruction> Next(const v1::NextRequest& request, std::stop_token stop) = 0;
   virtual Status Send(const v1::Report& report, std::stop_token stop) = 0;
-  /// Fills `content` exactly; checks the digest before it returns; resumes at the byte where a connection broke.
-  virtual Status Download(const Digest& digest, std::span<std::byte> content, std::stop_token stop) = 0;
-  /// header.offset is set inside: an upload resumes where UploadStatus says. Success: the coordinator has it whole.
-  virtual Status Upload(const v1::UploadHeader& header, std::span<const std::byte> payload, std::stop_token stop) = 0;
+  /// Fills `content` exactly; checks the digest before it returns; resumes at the byte where a
+  /// connection broke.
+  virtual Status Download(const Digest& digest, std::span<std::byte> content,
+                          std::stop_token stop) = 0;
+  /// header.offset is set inside: an upload resumes where UploadStatus says. Success: the
+  /// coordinator has it whole.
+  virtual Status Upload(const v1::UploadHeader& header, std::span<const std::byte> payload,
+                        std::stop_token stop) = 0;
 };
 
-/// gRPC with mutual TLS, verifying the coordinator's certificate, name and role; through an HTTP CONNECT proxy if the file says so
-/// (a refused proxy password is said as such).
-Result<std::unique_ptr<CoordinatorLink>> MakeGrpcLink(const v1::CoordinatorAddress& address, const Credentials& credentials, Logger& logger);
+/// gRPC with mutual TLS, verifying the coordinator's certificate, name and role; through an HTTP
+/// CONNECT proxy if the file says so (a refused proxy password is said as such).
+Result<std::unique_ptr<CoordinatorLink>> MakeGrpcLink(const v1::CoordinatorAddress& address,
+                                                      const Credentials& credentials,
+                                                      Logger& logger);
 
 }  // namespace fedmeta

@@ -11,23 +11,27 @@
 
 namespace fedmeta {
 
-/// The coordinator's gRPC server: callback API, TLS 1.3 with client certificates, no plaintext mode. Before every handler: the
-/// peer's URI SAN must be a client of this federation that a member pattern covers, else PERMISSION_DENIED, logged with the reason.
-/// Pieces of at most 1 MiB; streams that idle or crawl are ended (TransportLimits); keepalive in both directions; a second server
-/// on one port is refused.
+/// The coordinator's gRPC server: callback API, TLS 1.3 with client certificates, no plaintext
+/// mode. Before every handler: the peer's URI SAN must be a client of this federation that a member
+/// pattern covers, else PERMISSION_DENIED, logged with the reason. Pieces of at most 1 MiB; streams
+/// that idle or crawl are ended (TransportLimits); keepalive in both directions; a second server on
+/// one port is refused.
 class GrpcServer {
  public:
   struct Options {
-    std::string listen;   ///< host:port; port 0 takes a free one
+    std::string listen;  ///< host:port; port 0 takes a free one
     std::vector<std::string> members;
     TransportLimits limits;
   };
-  /// `endpoint` and `logger` outlive the server. Errors: kUnavailable "port in use", kInvalidArgument.
-  static Result<std::unique_ptr<GrpcServer>> Start(const Options& options, const Credentials& credentials, CoordinatorEndpoint& endpoint,
-                                                   Logger& logger);
+  /// `endpoint` and `logger` outlive the server. Errors: kUnavailable "port in use",
+  /// kInvalidArgument.
+  static Result<std::unique_ptr<GrpcServer>> Start(const Options& options,
+                                                   const Credentials& credentials,
+                                                   CoordinatorEndpoint& endpoint, Logger& logger);
   virtual ~GrpcServer() = default;
   virtual int port() const = 0;
-  /// No new calls; running ones get `grace_ms`, then are cancelled. Idempotent. The endpoint is not called afterwards.
+  /// No new calls; running ones get `grace_ms`, then are cancelled. Idempotent. The endpoint is not
+  /// called afterwards.
   virtual void Stop(int grace_ms) = 0;
 };
 

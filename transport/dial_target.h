@@ -1,0 +1,28 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "fedmeta/core/result.h"
+#include "fedmeta/core/secret_bytes.h"
+#include "fedmeta/transport/host_port.h"
+#include "fedmeta/v1/client.pb.h"
+
+namespace fedmeta {
+
+/// Whom to dial, and how to get there: a checked v1::CoordinatorAddress.
+struct DialTarget {
+  struct Proxy {
+    HostPort at;
+    std::string user;
+    SecretBytes password;
+  };
+  std::string address;      ///< host:port
+  std::string server_name;  ///< that the certificate must carry
+  std::optional<Proxy> proxy;
+  int keepalive_ms = 30'000;
+};
+/// Reads the proxy's password. Errors name the key of the client file.
+Result<DialTarget> ParseDialTarget(const v1::CoordinatorAddress& address);
+
+}  // namespace fedmeta
