@@ -33,6 +33,8 @@ std::vector<std::string> Names(
   return names;
 }
 
+bool IsDefault(const Place& place) { return place.line == 0 && place.file == kDefaultOrigin; }
+
 Message& MutableElement(Message& message, const google::protobuf::FieldDescriptor& field) {
   const auto* reflection = message.GetReflection();
   return field.is_repeated() ? *reflection->AddMessage(&message, &field)
@@ -67,7 +69,7 @@ void Binder::Report(const Place& place, std::string message) {
 void Binder::Remember(const std::string& path, const Place& place) {
   // A default stands nowhere: checks across fields then point at the nearest thing that was
   // written.
-  if (place.line == 0 && place.file == kDefaultOrigin) return;
+  if (IsDefault(place)) return;
   places_.Set(path, place);
 }
 
@@ -180,7 +182,8 @@ bool Binder::BindValue(const Located& value, const std::string& path, const Fiel
   if (!KeyOf(field).path()) return true;
   const auto* reflection = message.GetReflection();
   // An argument is typed in some folder and means that one.
-  const auto base = value.place.line == 0 ? std::filesystem::current_path() : config_folder_;
+  const bool argument = value.place.line == 0 && !IsDefault(value.place);
+  const auto base = argument ? std::filesystem::current_path() : config_folder_;
   const auto resolved = ResolvePath(value.node.scalar, base, config_folder_);
   if (!resolved.ok()) {
     Report(value.place, path + " " + resolved.error().message());

@@ -1,0 +1,178 @@
+#include "fedmeta/configs/experiment_checks.h"
+
+#include "fedmeta/protocol/limits.h"
+#include "fedmeta/tests/configs/config_files.h"
+
+// Combinations that are refused although every value fits its own key.
+namespace fedmeta {
+namespace {
+
+static_assert(kMaximumCellsOfAnEvaluation == kMaximumEvaluationCells);
+
+std::string WithEvaluation(const std::string& yaml, const std::string& keys) {
+  return yaml + "evaluation: {" + keys + "}\n";
+}
+
+TEST(ExperimentChecks, AMinimumCohortAboveTheCohort) {
+  EXPECT_EQ(
+      Problems(With(kExperiment, "cohort: 5", "cohort: 5\n  minimum_cohort: 6")),
+      "e.yaml:12:19: federation.minimum_cohort must be <= federation.cohort, which is 5, got 6");
+}
+TEST(ExperimentChecks, ACohortAboveTheTrainingClients) {
+  // 12 clients, 2 of them held out: 10 train.
+  EXPECT_EQ(Problems(With(kExperiment, "cohort: 5", "cohort: 10")), "no problem");
+  EXPECT_EQ(Problems(With(kExperiment, "cohort: 5", "cohort: 11")),
+            "e.yaml:11:11: federation.cohort must be <= the training clients of data.partition "
+            "(clients - holdout_clients - validation_clients), which are 10, got 11");
+}
+TEST(ExperimentChecks, ValidationClientsDoNotTrain) {
+  EXPECT_EQ(Problems(With(With(kExperiment, "cohort: 5", "cohort: 10"), "holdout_clients: 2",
+                          "holdout_clients: 2, validation_clients: 1")),
+            "e.yaml:11:11: federation.cohort must be <= the training clients of data.partition "
+            "(clients - holdout_clients - validation_clients), which are 9, got 10");
+}
+TEST(ExperimentChecks, ALiveExperimentDoesNotKnowItsClients) {
+  EXPECT_EQ(Problems(With(With(kExperiment, "  source: {name: sinusoid}\n", ""), "cohort: 5",
+                          "cohort: 50")),
+            "no problem");
+}
+TEST(ExperimentChecks, NoTrainingClientsLeft) {
+  EXPECT_EQ(Problems(With(kExperiment, "holdout_clients: 2", "holdout_clients: 12")),
+            "e.yaml:7:45: data.partition.holdout_clients must leave training clients: "
+            "holdout_clients (12) + validation_clients (0) must be < clients, which is 12");
+}
+
+TEST(ExperimentChecks, MoreWaysThanClassesOfAClient) {
+  EXPECT_EQ(Problems(With(kEpisodic, "ways: 5", "ways: 7")),
+            "e.yaml:6:33: data.tasks.ways must be <= the classes of a client, "
+            "data.partition.classes_per_client = 6, got 7");
+}
+TEST(ExperimentChecks, QuarterTurnsMultiplyTheClasses) {
+  EXPECT_EQ(Problems(With(kEpisodic, "ways: 5", "rotations: classes, ways: 24")), "no problem");
+  EXPECT_EQ(Problems(With(kEpisodic, "ways: 5", "rotations: classes, ways: 25")),
+            "e.yaml:6:53: data.tasks.ways must be <= the classes of a client, "
+            "data.partition.classes_per_client x 4 turns = 24, got 25");
+}
+TEST(ExperimentChecks, MoreShotsAndQueriesThanExamples) {
+  EXPECT_EQ(Problems(With(kEpisodic, "shots: 5", "shots: 6")),
+            "e.yaml:6:43: data.tasks.shots (6) + data.tasks.queries (15) must be <= "
+            "data.partition.examples_per_class, which is 20");
+}
+TEST(ExperimentChecks, AnEqualShareOfExamplesIsNotKnownWithoutTheData) {
+  EXPECT_EQ(Problems(With(With(kEpisodic, "shots: 5", "shots: 600"), "examples_per_class: 20",
+                          "examples_per_class: 0")),
+            "no problem");
+}
+TEST(ExperimentChecks, MoreEvaluationShotsThanExamples) {
+  EXPECT_EQ(Problems(WithEvaluation(kEpisodic, "shots: [1, 5, 10]")),
+            "e.yaml:10:28: evaluation.shots[2] (10) + data.tasks.queries (15) must be <= "
+            "data.partition.examples_per_class, which is 20");
+}
+
+TEST(ExperimentChecks, TasksThatDoNotFitTheSource) {
+  EXPECT_EQ(Problems(With(kExperiment, "{name: regression, shots: 10}", "{name: episodic}")),
+            "e.yaml:6:17: data.tasks.name must be regression with source sinusoid, got 'episodic'");
+  EXPECT_EQ(Problems(With(kExperiment, "{name: sinusoid}", "{name: idx, path: images}")),
+            "e.yaml:6:17: data.tasks.name must be episodic or split with source idx, got "
+            "'regression'");
+}
+TEST(ExperimentChecks, AmplitudesTheWrongWayRound) {
+  EXPECT_EQ(
+      Problems(With(kExperiment, "{name: sinusoid}", "{name: sinusoid, amplitude_minimum: 6}")),
+      "e.yaml:5:47: data.source.amplitude_minimum must be <= amplitude_maximum, which is 5, "
+      "got 6");
+}
+TEST(ExperimentChecks, AColumnWithoutItsFile) {
+  EXPECT_EQ(Problems(With(kExperiment, "{clients: 12, holdout_clients: 2}", "{scheme: column}")),
+            "e.yaml:7:23: data.partition.scheme column needs data.partition.column_file");
+}
+TEST(ExperimentChecks, AColumnFileWithoutItsScheme) {
+  EXPECT_EQ(Problems(With(kExperiment, "clients: 12,", "clients: 12, column_file: names.txt,")),
+            "e.yaml:7:41: data.partition.column_file is read with scheme column only, which is "
+            "uniform; remove it");
+}
+TEST(ExperimentChecks, PublishedSplitsWithoutTheirFolder) {
+  EXPECT_EQ(Problems(With(kExperiment, "clients: 12,",
+                          "scheme: shared, class_split: vinyals, clients: 12,")),
+            "e.yaml:7:44: data.partition.class_split vinyals needs data.partition.split_dir");
+}
+TEST(ExperimentChecks, ASplitFolderWithoutPublishedSplits) {
+  EXPECT_EQ(Problems(With(kExperiment, "clients: 12,", "split_dir: splits, clients: 12,")),
+            "e.yaml:7:26: data.partition.split_dir is read with class_split vinyals only, which is "
+            "none; remove it");
+}
+TEST(ExperimentChecks, AClassSplitOfAnotherScheme) {
+  EXPECT_EQ(Problems(With(kExperiment, "clients: 12,", "class_split: maml, clients: 12,")),
+            "e.yaml:7:28: data.partition.class_split maml needs scheme shared, which is uniform");
+}
+
+TEST(ExperimentChecks, ANameThatIsNoFolderName) {
+  EXPECT_EQ(Problems(With(kExperiment, "name: waves", "name: ../waves")),
+            "e.yaml:1:7: name must be 1 to 100 letters, digits, '-' or '_', got '../waves'");
+}
+TEST(ExperimentChecks, ABaselineAsTheMainAlgorithm) {
+  EXPECT_EQ(Problems(With(kExperiment, "{name: maml, inner_learning_rate: 0.1}", "{name: local}")),
+            "e.yaml:8:19: algorithm.name 'local' is a baseline only; put it under "
+            "evaluation.baselines");
+}
+TEST(ExperimentChecks, ABaselineTwice) {
+  EXPECT_EQ(Problems(WithEvaluation(
+                kExperiment, "baselines: [{name: fedavg}, {name: fedavg, learning_rate: 1}]")),
+            "e.yaml:12:49: evaluation.baselines[1].name 'fedavg' is already the main algorithm or "
+            "another baseline; give one of them a list of settings instead");
+}
+TEST(ExperimentChecks, TheMainAlgorithmAsABaseline) {
+  EXPECT_EQ(Problems(WithEvaluation(kExperiment, "baselines: [{name: maml}]")),
+            "e.yaml:12:33: evaluation.baselines[0].name 'maml' is already the main algorithm or "
+            "another baseline; give one of them a list of settings instead");
+}
+TEST(ExperimentChecks, TrainShotsWithSplitTasks) {
+  const std::string yaml =
+      With(kEpisodic, "{name: episodic, ways: 5, shots: 5, queries: 15}", "{name: split}");
+  EXPECT_EQ(Problems(With(yaml, "{name: maml}", "{name: reptile, train_shots: [0, 5]}")),
+            "e.yaml:8:28: algorithm.train_shots must be 0 with split tasks, which have no examples "
+            "a class to count");
+}
+
+TEST(ExperimentChecks, ASelectionStepThatIsNotEvaluated) {
+  EXPECT_EQ(Problems(WithEvaluation(kExperiment, "steps: [0, 5], select: {steps: 3}")),
+            "e.yaml:12:45: evaluation.select.steps must be one of evaluation.steps, 0, 5, got 3");
+}
+TEST(ExperimentChecks, StepsThatDoNotAscend) {
+  EXPECT_EQ(Problems(WithEvaluation(kExperiment, "steps: [0, 5, 1]")),
+            "e.yaml:12:14: evaluation.steps must ascend without repeats");
+}
+TEST(ExperimentChecks, StepsThatRepeat) {
+  EXPECT_EQ(Problems(WithEvaluation(kExperiment, "steps: [0, 1, 1]")),
+            "e.yaml:12:14: evaluation.steps must ascend without repeats");
+}
+TEST(ExperimentChecks, NoSteps) {
+  EXPECT_EQ(Problems(WithEvaluation(kExperiment, "steps: []")),
+            "e.yaml:12:14: evaluation.steps needs at least one step count");
+}
+TEST(ExperimentChecks, ShotsThatRepeat) {
+  EXPECT_EQ(Problems(WithEvaluation(kExperiment, "shots: [5, 5]")),
+            "e.yaml:12:14: evaluation.shots must not repeat a value");
+}
+TEST(ExperimentChecks, RatesThatRepeat) {
+  EXPECT_EQ(Problems(WithEvaluation(kExperiment, "learning_rates: [0.1, 0.1]")),
+            "e.yaml:12:14: evaluation.learning_rates must not repeat a value");
+}
+TEST(ExperimentChecks, TooManyEvaluationCells) {
+  std::string steps = "0";
+  for (int i = 1; i <= 2048; ++i) steps += ", " + std::to_string(i);
+  // 1 shot x 2 rates x 2,049 steps = 4,098, two more than the limit.
+  EXPECT_EQ(
+      Problems(WithEvaluation(kExperiment, "learning_rates: [0.1, 0.2], steps: [" + steps + "]")),
+      "e.yaml:12:1: evaluation asks for shots x learning_rates x steps = 4,098 cells, must be "
+      "<= 4,096; shorten one of the lists");
+}
+
+TEST(ExperimentChecks, AProblemOfOneKeyDoesNotMakeAnotherOfTwo) {
+  EXPECT_EQ(Problems(With(kExperiment, "cohort: 5", "cohort: many\n  minimum_cohort: 6")),
+            "e.yaml:11:11: federation.cohort must be a whole number in decimal digits, such as 10, "
+            "got 'many'");
+}
+
+}  // namespace
+}  // namespace fedmeta
