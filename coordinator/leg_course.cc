@@ -28,10 +28,7 @@ RoundRecord LegCourse::Record(const RoundPlan& plan, const std::vector<ClientId>
     if (briefed_.insert(client).second) record.bytes_down += facts_.assignment_size;
   }
   for (const ClientId& client : outcome.reported) record.reported.push_back(client.value());
-  // ContributionCodec's wire form: float32 update, float64 weight and metric sums.
-  const std::uint64_t upload =
-      facts_.coordinates * sizeof(float) + (1 + MetricSums::kSize) * sizeof(double);
-  record.bytes_up = outcome.reported.size() * upload;
+  record.bytes_up = outcome.reported.size() * UploadSize(plan.message());
   if (outcome.result && !outcome.result->metrics.empty()) {
     record.metrics = outcome.result->metrics.front();
   }

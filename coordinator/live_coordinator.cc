@@ -1,0 +1,432 @@
+#include "fedmeta/coordinator/live_coordinator.h"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include "fedmeta/coordinator/checkpoint.h"
+#include "fedmeta/coordinator/experiment_engine.h"
+#include "fedmeta/coordinator/plan_factory.h"
+#include "fedmeta/coordinator/round_worker.h"
+#include "fedmeta/coordinator/session_table.h"
+#include "fedmeta/coordinator/upload_staging.h"
+#include "fedmeta/core/text.h"
+
+namespace fedmeta {
+namespace {
+
+namespace asio = boost::asio;
+
+// How finely timers, held polls and silence are looked at.
+constexpr auto kTick = std::chrono::milliseconds(50);
+constexpr std::size_t kLongestReason = 300;
+constexpr std::uint64_t kMebibyte = 1024 * 1024;
+
+/// A peer's words, fit for records and terminals.
+std::string Printable(const std::string& text) {
+  std::string clean = text.substr(0, kLongestReason);
+  std::replace_if(
+      clean.begin(), clean.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  return clean;
+}
+
+std::vector<LegFacts> FactsOfAll(const std::vector<Leg>& legs) {
+  std::vector<LegFacts> facts;
+  for (const Leg& leg : legs) facts.push_back(FactsOf(leg));
+  return facts;
+}
+
+std::string RoleText(v1::Role role) {
+  if (role == v1::ROLE_VALIDATION) return " (validation)";
+  return role == v1::ROLE_HOLDOUT ? " (holdout)" : "";
+}
+
+/// Threads: `io_` has one and is the strand of the engine; the store and the observer share one, so
+/// that what they hear keeps its order; the worker has one. What gRPC's threads touch (sessions,
+/// staging, blobs) guards itself.
+class Live final : public LiveCoordinator {
+ public:
+  Live(Options options, RoundStore& store, RunObserver& observer, const Clock& clock,
+       Logger& logger)
+      : options_(std::move(options)),
+        lost_after_(ToDuration(options_.experiment.federation().lost_after())),
+        store_(store),
+        observer_(observer),
+        clock_(clock),
+        logger_(logger),
+        sessions_({.data_name = options_.experiment.data().name(),
+                   .maximum_sessions = options_.limits.connections(),
+                   .lost_after = lost_after_}),
+        staging_({.slots = std::max<std::size_t>(1, options_.limits.staging_slots()),
+                  .staged =
+                      [this](const RoundKey& key, const ClientId& client, std::uint32_t slot) {
+                        sessions_.Answered(client, key);
+                        Post(UploadStaged{key, client, slot});
+                      },
+                  .heard = [this](const ClientId& client) { Heard(client); }}),
+        worker_(options_.legs, options_.registry, options_.experiment.federation().rounds()),
+        engine_(options_.experiment, FactsOfAll(options_.legs)) {}
+
+  ~Live() override {
+    sessions_.Shut(Error(ErrorCode::kUnavailable, "the coordinator stops"));
+    io_.stop();
+    if (io_thread_.joinable()) io_thread_.join();
+    store_pool_.join();
+    work_pool_.join();
+  }
+
+  void Start() override {
+    io_thread_ = std::thread([this] { io_.run(); });
+    asio::post(io_, [this] {
+      Execute(engine_.Start(clock_.Now()));
+      if (const Status fits = CheckSizes(); !fits.ok()) Fail(fits.error());
+      Tick();
+    });
+  }
+
+  void Cancel(const std::string& reason, bool interrupted) override {
+    Post(CancelAsked{reason, interrupted});
+  }
+
+  Result<RunSummary> Wait(int farewell_ms) override {
+    std::unique_lock lock(outcome_mutex_);
+    outcome_changed_.wait(lock, [this] { return outcome_.has_value(); });
+    outcome_changed_.wait_for(lock, std::chrono::milliseconds(farewell_ms),
+                              [this] { return farewell_heard_; });
+    return *outcome_;
+  }
+
+  // CoordinatorEndpoint, on gRPC's threads.
+
+  void Join(const ClientId& client, const v1::ClientHello& hello, Done<v1::Welcome> done) override {
+    Result<SessionTable::Joined> joined = sessions_.Join(client, hello, clock_.Now());
+    if (!joined.ok()) {
+      logger_.Log(LogLevel::kWarning, "join_refused",
+                  {{"client", client.value()}, {"reason", joined.error().message()}});
+      done(joined.error());
+      return;
+    }
+    asio::post(io_, [this, client, role = joined->role, back = joined->known_before] {
+      Note(client.value() + (back ? " is back" : " joined") + RoleText(role));
+      Execute(engine_.Handle(ClientJoined{client, role}, clock_.Now()));
+    });
+    done(std::move(joined->welcome));
+  }
+
+  void Next(const ClientId& client, const v1::NextRequest& request,
+            Done<v1::Instruction> done) override {
+    sessions_.Next(client, request, clock_.Now(), std::move(done));
+  }
+
+  void Send(const ClientId& client, const v1::Report& report,
+            Done<v1::Acknowledgement> done) override {
+    Heard(client);
+    Status status = sessions_.Progress(client, Printable(report.progress().phase()));
+    if (status.ok() && report.has_failed()) status = TakeFailure(client, report);
+    if (status.ok()) {
+      done(v1::Acknowledgement());
+    } else {
+      done(status.error());
+    }
+  }
+
+  Result<std::shared_ptr<const Bytes>> FindBlob(const ClientId& client,
+                                                const Digest& digest) override {
+    if (sessions_.MayDownload(client, digest)) {
+      const std::lock_guard lock(blobs_mutex_);
+      if (digest == state_hash_) return state_;
+      if (digest == assignment_hash_) return assignment_;
+    }
+    return Error(ErrorCode::kNotFound, "no plan of this client names blob " + digest.hex());
+  }
+
+  Result<v1::UploadPosition> UploadStatus(const ClientId& client,
+                                          const v1::UploadHeader& header) override {
+    return staging_.Position(client, header);
+  }
+
+  void OpenUpload(const ClientId& client, const v1::UploadHeader& header,
+                  Done<std::shared_ptr<UploadSink>> done) override {
+    staging_.Open(client, header, std::move(done));
+  }
+
+  void Heard(const ClientId& client) override { sessions_.Heard(client, clock_.Now()); }
+
+ private:
+  Status TakeFailure(const ClientId& client, const v1::Report& report) {
+    FEDMETA_ASSIGN_OR_RETURN(RoundKey key, FromMessage(report.key()));
+    sessions_.Answered(client, key);
+    const std::string phase = sessions_.phase(client);
+    Post(ClientFailed{std::move(key), client, phase.empty() ? "client" : phase,
+                      Printable(report.failed().code() + ": " + report.failed().reason())});
+    return {};
+  }
+
+  Status CheckSizes() const {
+    const std::uint64_t most = options_.limits.model_mib() * kMebibyte;
+    for (const Leg& leg : options_.legs) {
+      const std::uint64_t size = leg.layout.size() * sizeof(float);
+      if (size > most) {
+        return Error(ErrorCode::kInvalidArgument,
+                     "limits.model_mib is " + std::to_string(options_.limits.model_mib()) +
+                         ", the state of " + leg.name + " has " + FormatBytes(size) + ": raise it");
+      }
+    }
+    return {};
+  }
+
+  void Post(Event event) {
+    asio::post(io_,
+               [this, event = std::move(event)] { Execute(engine_.Handle(event, clock_.Now())); });
+  }
+
+  // The rest runs on io_, unless a comment says otherwise.
+
+  void Tick() {
+    const TimePoint now = clock_.Now();
+    while (!timers_.empty() && timers_.begin()->first <= now) {
+      const TimerFired fired{timers_.begin()->second};
+      timers_.erase(timers_.begin());
+      Execute(engine_.Handle(fired, now));
+    }
+    for (const SessionTable::Lost& lost : sessions_.Tick(now)) {
+      const std::string reason = "silent for " +
+                                 FormatDuration(static_cast<double>(lost_after_.count()) / 1000) +
+                                 (lost.phase.empty() ? "" : " while " + lost.phase);
+      Note(lost.client.value() + " lost: " + reason);
+      Execute(engine_.Handle(ClientLost{lost.client, reason}, now));
+    }
+    if (engine_.finished() && sessions_.AllHeardFarewell()) {
+      const std::lock_guard lock(outcome_mutex_);
+      farewell_heard_ = true;
+      outcome_changed_.notify_all();
+    }
+    tick_.expires_after(kTick);
+    tick_.async_wait([this](const boost::system::error_code& error) {
+      if (!error) Tick();
+    });
+  }
+
+  void Execute(const std::vector<Instruction>& instructions) {
+    for (const Instruction& instruction : instructions) {
+      std::visit([this](const auto& what) { Do(what); }, instruction);
+    }
+  }
+
+  void Do(const StartLeg& what) {
+    const Leg& leg = options_.legs[what.leg];
+    {
+      const std::lock_guard lock(blobs_mutex_);
+      const auto assignment = AsBytes(leg.assignment);
+      assignment_ = std::make_shared<const Bytes>(assignment.begin(), assignment.end());
+      assignment_hash_ = Digest::Of(leg.assignment);
+    }
+    const std::uint64_t rounds = leg.trains ? options_.experiment.federation().rounds() : 0;
+    Observe([this, &leg, rounds] { return observer_.LegStarted(leg.name, leg.method, rounds); });
+    asio::post(work_, [this, index = what.leg] {
+      leg_status_ = worker_.StartLeg(index);
+      PublishState();
+    });
+  }
+
+  void Do(const SendPlan& what) {
+    staging_.Expect(what.plan, what.clients, UploadSize(what.plan.message()));
+    sessions_.GivePlan(what.clients, what.plan);
+  }
+
+  void Do(const CloseFor& what) {
+    for (const ClientId& client : what.clients) staging_.Close(what.key, client);
+    sessions_.Close(what.clients, what.key, what.counted, what.reason);
+  }
+
+  void Do(const SetTimer& what) { timers_.emplace(what.at, what.timer); }
+
+  void Do(const Persist& what) {
+    asio::post(store_thread_, [this, what] {
+      Status status = Save(what);
+      asio::post(work_, [this, what, status = std::move(status)]() mutable {
+        if (what.record == Record::kAbandonAttempt) worker_.Abandon();
+        if (status.ok() && what.record == Record::kBeginAttempt) {
+          status = leg_status_.ok() ? worker_.BeginAttempt(what.plan, what.cohort) : leg_status_;
+        }
+        if (status.ok() && what.record == Record::kCommitRound) {
+          worker_.Commit();
+          PublishState();
+          asio::post(io_, [this, hash = worker_.state_hash()] { engine_.SetStateHash(hash); });
+        }
+        Post(StoreFinished{what.ticket, std::move(status)});
+      });
+    });
+  }
+
+  /// On the store thread. The worker stands still between kCloseRound and what follows it, so its
+  /// next state may be read here.
+  Status Save(const Persist& what) {
+    const RoundKey& key = what.plan.key();
+    auto lease = leases_.find(key.experiment);
+    if (lease == leases_.end()) {
+      FEDMETA_ASSIGN_OR_RETURN(Lease acquired, store_.Acquire(key.experiment));
+      lease = leases_.emplace(key.experiment, std::move(acquired)).first;
+    }
+    switch (what.record) {
+      case Record::kBeginAttempt:
+        return store_.BeginAttempt(lease->second, what.plan);
+      case Record::kAbandonAttempt:
+        return store_.AbandonAttempt(lease->second, key, what.reason);
+      case Record::kCommitRound:
+        break;
+    }
+    CommittedRound round{.key = key, .state = {}, .optimizer_state = {}, .record = {}};
+    FEDMETA_ASSIGN_OR_RETURN(round.state, store_.PutBlob(AsBytes(worker_.next_state())));
+    FEDMETA_ASSIGN_OR_RETURN(round.optimizer_state, store_.PutBlob(worker_.optimizer_state()));
+    return store_.CommitRound(lease->second, what.plan, round);
+  }
+
+  void Do(const RunWork& what) {
+    if (what.work == Work::kCloseRound) {
+      asio::post(work_, [this, what] {
+        Result<RoundResult> result = worker_.Close(what.plan, what.reported, what.population);
+        if (result.ok()) {
+          Post(WorkFinished{what.ticket, {}, std::move(result).value()});
+        } else {
+          Post(WorkFinished{what.ticket, result.error(), std::nullopt});
+        }
+      });
+      return;
+    }
+    const bool discloses = sessions_.Discloses(what.client);
+    asio::post(work_, [this, what, discloses, payload = staging_.Take(what.slot)] {
+      Status status = worker_.AddUpload(what.client, discloses, payload);
+      staging_.Free(what.slot);
+      Post(WorkFinished{what.ticket, std::move(status), std::nullopt});
+    });
+  }
+
+  void Do(const ReportRound& what) {
+    Observe([this, what] { return observer_.RoundDone(what.record); });
+  }
+
+  void Do(const ReportEvaluation& what) {
+    Observe([this, what] { return observer_.Evaluated(what.records); });
+  }
+
+  void Do(const ReportCheckpoint& what) {
+    std::shared_ptr<const Bytes> state;
+    {
+      const std::lock_guard lock(blobs_mutex_);
+      state = state_;
+    }
+    Observe([this, what, state] {
+      const Leg& leg = options_.legs[what.leg];
+      std::vector<float> values(state->size() / sizeof(float));
+      std::memcpy(values.data(), state->data(), state->size());
+      return observer_.Checkpoint(what.name, leg.layout, values,
+                                  CheckpointMetadata(leg, what.metadata));
+    });
+  }
+
+  void Do(const ReportNote& what) { Note(what.text); }
+
+  void Do(const Finish& what) {
+    asio::post(store_thread_, [this, what] {
+      Result<RunSummary> outcome = what.summary;
+      const bool environment = what.summary.status == RunStatus::kFailed &&
+                               what.status.error().code() != ErrorCode::kFederationFailed;
+      if (environment) outcome = what.status.error();
+      const Status written = observer_.Finished(what.summary);
+      if (!environment && !written.ok()) outcome = written.error();
+      const std::lock_guard lock(outcome_mutex_);
+      outcome_ = std::move(outcome);
+      outcome_changed_.notify_all();
+    });
+    v1::Closed farewell;
+    farewell.set_all_done(true);
+    farewell.set_failed(what.summary.status == RunStatus::kFailed);
+    farewell.set_reason(what.summary.reason);
+    sessions_.Farewell(farewell);
+  }
+
+  void Note(const std::string& text) {
+    logger_.Log(LogLevel::kInfo, "note", {{"text", text}});
+    Observe([this, text] { return observer_.Note(text); });
+  }
+
+  /// Calls the observer on the store thread, in order; its error ends the run.
+  template <typename Call>
+  void Observe(Call call) {
+    asio::post(store_thread_, [this, call = std::move(call)] {
+      if (const Status status = call(); !status.ok()) {
+        asio::post(io_, [this, error = status.error()] { Fail(error); });
+      }
+    });
+  }
+
+  void Fail(const Error& error) {
+    if (environment_) return;
+    environment_ = error;
+    logger_.Log(LogLevel::kError, "run_failed", {{"reason", error.message()}});
+    Execute(engine_.Handle(DriverFailed{error}, clock_.Now()));
+  }
+
+  /// On the work thread.
+  void PublishState() {
+    const std::lock_guard lock(blobs_mutex_);
+    state_ = worker_.state();
+    state_hash_ = worker_.state_hash();
+  }
+
+  const Options options_;
+  const Duration lost_after_;
+  RoundStore& store_;
+  RunObserver& observer_;
+  const Clock& clock_;
+  Logger& logger_;
+
+  SessionTable sessions_;
+  UploadStaging staging_;
+  RoundWorker worker_;                    // work thread
+  Status leg_status_;                     // work thread
+  std::map<ExperimentId, Lease> leases_;  // store thread
+
+  ExperimentEngine engine_;
+  std::multimap<TimePoint, std::uint64_t> timers_;
+  std::optional<Error> environment_;
+
+  std::mutex blobs_mutex_;
+  std::shared_ptr<const Bytes> state_, assignment_;
+  Digest state_hash_, assignment_hash_;
+
+  std::mutex outcome_mutex_;
+  std::condition_variable outcome_changed_;
+  std::optional<Result<RunSummary>> outcome_;
+  bool farewell_heard_ = false;
+
+  asio::io_context io_{1};
+  asio::executor_work_guard<asio::io_context::executor_type> io_guard_{io_.get_executor()};
+  asio::steady_timer tick_{io_};
+  asio::thread_pool store_pool_{1}, work_pool_{1};
+  asio::strand<asio::thread_pool::executor_type> store_thread_{store_pool_.get_executor()};
+  asio::strand<asio::thread_pool::executor_type> work_{work_pool_.get_executor()};
+  std::thread io_thread_;
+};
+
+}  // namespace
+
+std::unique_ptr<LiveCoordinator> LiveCoordinator::Create(Options options, RoundStore& store,
+                                                         RunObserver& observer, const Clock& clock,
+                                                         Logger& logger) {
+  return std::make_unique<Live>(std::move(options), store, observer, clock, logger);
+}
+
+}  // namespace fedmeta

@@ -24,6 +24,11 @@ Duration ToDuration(const google::protobuf::Duration& duration) {
   return std::chrono::seconds(duration.seconds()) + Duration(duration.nanos() / 1'000'000);
 }
 
+std::uint64_t UploadSize(const v1::RoundPlan& plan) {
+  const std::uint64_t update = plan.has_train() ? plan.state_coordinates() * sizeof(float) : 0;
+  return update + (1 + MetricCells(plan) * MetricSums::kSize) * sizeof(double);
+}
+
 PlanFactory::PlanFactory(const v1::Experiment& experiment, const LegFacts& leg)
     : id_(experiment.name() + "/" + leg.name),
       leg_(leg),

@@ -35,6 +35,9 @@ class PlanFactory {
   EvaluationGrid grid_;
 };
 
+/// Bytes of a client's upload for this plan, as ContributionCodec writes them: float32 update
+/// (training), float64 weight and metrics.
+std::uint64_t UploadSize(const v1::RoundPlan& plan);
 /// A duration of the configuration, in milliseconds.
 Duration ToDuration(const google::protobuf::Duration& duration);
 

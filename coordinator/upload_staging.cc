@@ -1,0 +1,431 @@
+#include "fedmeta/coordinator/upload_staging.h"
+
+#include <deque>
+#include <list>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fedmeta/core/check.h"
+#include "fedmeta/core/digest.h"
+
+namespace fedmeta {
+namespace {
+
+using Owner = std::pair<ClientId, RoundKey>;
+using Opened = Done<std::shared_ptr<UploadSink>>;
+
+/// Bytes of one upload as they come in. A sink writes it without the staging's lock.
+struct Arrival {
+  std::mutex mutex;
+  Digest digest;  // announced
+  std::uint64_t size = 0;
+  Bytes bytes;
+  DigestBuilder hash;
+  bool detached = false;  // another stream took over, or the attempt is over
+};
+
+v1::UploadPosition PositionOf(std::uint64_t received, bool complete) {
+  v1::UploadPosition position;
+  position.set_received(received);
+  position.set_complete(complete);
+  return position;
+}
+
+Error Stale(const RoundKey& key) {
+  return {ErrorCode::kFailedPrecondition,
+          "upload: " + key.ToString() + " is over or was not asked of this client"};
+}
+
+/// For a client that repeats an upload which is whole: acknowledges.
+class RepeatSink final : public UploadSink {
+ public:
+  explicit RepeatSink(std::uint64_t size) : size_(size) {}
+  Status Write(std::span<const std::byte> data) override {
+    if (data.empty()) return {};
+    return Error(ErrorCode::kResourceExhausted, "upload: all bytes were received before");
+  }
+  void Finish(Done<v1::UploadPosition> done) override { done(PositionOf(size_, true)); }
+
+ private:
+  std::uint64_t size_;
+};
+
+}  // namespace
+
+class UploadStaging::Core : public std::enable_shared_from_this<Core> {
+ public:
+  explicit Core(Options options) : options_(std::move(options)), slots_(options_.slots) {}
+
+  void Expect(const RoundPlan& plan, std::span<const ClientId> clients, std::uint64_t size) {
+    const std::lock_guard lock(mutex_);
+    for (const ClientId& client : clients) {
+      expected_.try_emplace({client, plan.key()},
+                            Expected{.plan_hash = plan.hash(), .size = size, .whole = {}});
+    }
+  }
+
+  void Close(const Owner& owner);
+  void Shut();
+  std::span<const std::byte> Take(std::uint32_t slot);
+  void Free(std::uint32_t slot);
+  Result<v1::UploadPosition> Position(const ClientId& client, const v1::UploadHeader& header);
+  void Open(const ClientId& client, const v1::UploadHeader& header, Opened done);
+
+  Status Write(const Owner& owner, Arrival& arrival, std::span<const std::byte> data);
+  Result<v1::UploadPosition> Finish(std::uint32_t slot, Arrival& arrival);
+  void Leave(std::uint32_t slot, const std::shared_ptr<Arrival>& arrival);
+
+ private:
+  enum class Use : std::uint8_t { kFree, kReceiving, kStaged, kTaken };
+  struct Slot {
+    Use use = Use::kFree;
+    Owner owner;
+    std::shared_ptr<Arrival> arrival;
+  };
+  struct Expected {
+    Digest plan_hash;
+    std::uint64_t size = 0;
+    std::optional<Digest> whole;  // received
+  };
+  struct Request {
+    Owner owner;
+    Digest digest;
+    std::uint64_t size = 0, offset = 0;
+  };
+  struct Waiting {
+    Request request;
+    Opened done;
+  };
+  struct Partial {
+    Owner owner;
+    std::shared_ptr<Arrival> arrival;
+  };
+  using Answers = std::vector<std::pair<Opened, Result<std::shared_ptr<UploadSink>>>>;
+
+  Result<Request> Check(const ClientId& client, const v1::UploadHeader& header) const;
+  std::shared_ptr<Arrival> FindPartial(const Request& request) const;
+  void KeepPartial(const Owner& owner, const std::shared_ptr<Arrival>& arrival);
+  Result<std::shared_ptr<UploadSink>> Grant(std::uint32_t slot, const Request& request);
+  void Serve(Answers& answers);
+  static void Give(Answers answers) {
+    for (auto& [done, result] : answers) done(std::move(result));
+  }
+
+  const Options options_;
+  std::mutex mutex_;
+  std::vector<Slot> slots_;
+  std::map<Owner, Expected> expected_;
+  std::deque<Waiting> waiting_;
+  std::list<Partial> partials_;  // oldest first
+};
+
+namespace {
+
+/// Writes one arrival into the staging that it belongs to, while that lives.
+template <typename Core>
+class SlotSink final : public UploadSink {
+ public:
+  SlotSink(std::weak_ptr<Core> core, std::uint32_t slot, Owner owner,
+           std::shared_ptr<Arrival> arrival)
+      : core_(std::move(core)),
+        slot_(slot),
+        owner_(std::move(owner)),
+        arrival_(std::move(arrival)) {}
+  ~SlotSink() override {
+    if (const auto core = core_.lock()) core->Leave(slot_, arrival_);
+  }
+  Status Write(std::span<const std::byte> data) override {
+    const auto core = core_.lock();
+    return core ? core->Write(owner_, *arrival_, data) : Stale(owner_.second);
+  }
+  void Finish(Done<v1::UploadPosition> done) override {
+    const auto core = core_.lock();
+    if (!core) {
+      done(Stale(owner_.second));
+      return;
+    }
+    done(core->Finish(slot_, *arrival_));
+  }
+
+ private:
+  std::weak_ptr<Core> core_;
+  std::uint32_t slot_;
+  Owner owner_;
+  std::shared_ptr<Arrival> arrival_;
+};
+
+}  // namespace
+
+void UploadStaging::Core::Close(const Owner& owner) {
+  Answers answers;
+  {
+    const std::lock_guard lock(mutex_);
+    expected_.erase(owner);
+    partials_.remove_if([&](const Partial& partial) { return partial.owner == owner; });
+    std::erase_if(waiting_, [&](Waiting& waiting) {
+      if (waiting.request.owner != owner) return false;
+      answers.emplace_back(std::move(waiting.done), Stale(owner.second));
+      return true;
+    });
+    for (Slot& slot : slots_) {
+      if (slot.owner != owner || slot.use == Use::kFree || slot.use == Use::kTaken) continue;
+      {
+        const std::lock_guard arrival_lock(slot.arrival->mutex);
+        slot.arrival->detached = true;
+      }
+      slot = {};
+    }
+    Serve(answers);
+  }
+  Give(std::move(answers));
+}
+
+void UploadStaging::Core::Shut() {
+  Answers answers;
+  {
+    const std::lock_guard lock(mutex_);
+    expected_.clear();
+    for (Waiting& waiting : waiting_) {
+      answers.emplace_back(std::move(waiting.done),
+                           Error(ErrorCode::kUnavailable, "upload: the coordinator stops"));
+    }
+    waiting_.clear();
+  }
+  Give(std::move(answers));
+}
+
+std::span<const std::byte> UploadStaging::Core::Take(std::uint32_t slot) {
+  const std::lock_guard lock(mutex_);
+  FEDMETA_CHECK(slots_[slot].use == Use::kStaged);
+  slots_[slot].use = Use::kTaken;
+  return slots_[slot].arrival->bytes;
+}
+
+void UploadStaging::Core::Free(std::uint32_t slot) {
+  Answers answers;
+  {
+    const std::lock_guard lock(mutex_);
+    slots_[slot] = {};
+    Serve(answers);
+  }
+  Give(std::move(answers));
+}
+
+Result<UploadStaging::Core::Request> UploadStaging::Core::Check(
+    const ClientId& client, const v1::UploadHeader& header) const {
+  FEDMETA_ASSIGN_OR_RETURN(RoundKey key, FromMessage(header.key()));
+  FEDMETA_ASSIGN_OR_RETURN(const Digest digest, Digest::FromBytes(header.sha256()));
+  FEDMETA_ASSIGN_OR_RETURN(const Digest plan_hash, Digest::FromBytes(header.plan_hash()));
+  const Owner owner{client, std::move(key)};
+  const auto found = expected_.find(owner);
+  if (found == expected_.end()) return Stale(owner.second);
+  const Expected& expected = found->second;
+  if (plan_hash != expected.plan_hash) {
+    return Error(ErrorCode::kFailedPrecondition,
+                 "upload: plan_hash is not that of " + owner.second.ToString());
+  }
+  if (header.size() != expected.size) {
+    return Error(ErrorCode::kInvalidArgument, "upload: size must be " +
+                                                  std::to_string(expected.size) + " bytes, got " +
+                                                  std::to_string(header.size()));
+  }
+  if (expected.whole && *expected.whole != digest) {
+    return Error(ErrorCode::kAlreadyExists,
+                 "upload: " + owner.second.ToString() + " was received with another digest");
+  }
+  return Request{
+      .owner = owner, .digest = digest, .size = expected.size, .offset = header.offset()};
+}
+
+std::shared_ptr<Arrival> UploadStaging::Core::FindPartial(const Request& request) const {
+  const auto matches = [&](const Owner& owner, const std::shared_ptr<Arrival>& arrival) {
+    return owner == request.owner && arrival->digest == request.digest;
+  };
+  for (const Slot& slot : slots_) {
+    if (slot.use == Use::kReceiving && matches(slot.owner, slot.arrival)) return slot.arrival;
+  }
+  for (const Partial& partial : partials_) {
+    if (matches(partial.owner, partial.arrival)) return partial.arrival;
+  }
+  return nullptr;
+}
+
+Result<v1::UploadPosition> UploadStaging::Core::Position(const ClientId& client,
+                                                         const v1::UploadHeader& header) {
+  const std::lock_guard lock(mutex_);
+  FEDMETA_ASSIGN_OR_RETURN(const Request request, Check(client, header));
+  if (expected_.at(request.owner).whole) return PositionOf(request.size, true);
+  const std::shared_ptr<Arrival> partial = FindPartial(request);
+  if (!partial) return PositionOf(0, false);
+  const std::lock_guard arrival_lock(partial->mutex);
+  return PositionOf(partial->bytes.size(), false);
+}
+
+void UploadStaging::Core::Open(const ClientId& client, const v1::UploadHeader& header,
+                               Opened done) {
+  Answers answers;
+  {
+    const std::lock_guard lock(mutex_);
+    Result<Request> request = Check(client, header);
+    if (!request.ok()) {
+      answers.emplace_back(std::move(done), request.error());
+    } else if (expected_.at(request->owner).whole) {
+      answers.emplace_back(std::move(done), std::make_shared<RepeatSink>(request->size));
+    } else {
+      // The older stream of this client is dead or beside the point.
+      for (Slot& slot : slots_) {
+        if (slot.use != Use::kReceiving || slot.owner != request->owner) continue;
+        KeepPartial(slot.owner, slot.arrival);
+        slot = {};
+      }
+      std::erase_if(waiting_, [&](Waiting& waiting) {
+        if (waiting.request.owner != request->owner) return false;
+        answers.emplace_back(
+            std::move(waiting.done),
+            Error(ErrorCode::kCancelled, "upload: a newer stream of this client took over"));
+        return true;
+      });
+      waiting_.push_back({*std::move(request), std::move(done)});
+      Serve(answers);
+    }
+  }
+  Give(std::move(answers));
+}
+
+/// Moves what came so far out of the hands of the sink that wrote it.
+void UploadStaging::Core::KeepPartial(const Owner& owner, const std::shared_ptr<Arrival>& arrival) {
+  auto kept = std::make_shared<Arrival>();
+  {
+    const std::lock_guard arrival_lock(arrival->mutex);
+    if (std::exchange(arrival->detached, true)) return;
+    if (arrival->bytes.empty()) return;
+    kept->digest = arrival->digest;
+    kept->size = arrival->size;
+    kept->bytes = std::move(arrival->bytes);
+    kept->hash = std::move(arrival->hash);
+  }
+  partials_.remove_if([&](const Partial& partial) { return partial.owner == owner; });
+  partials_.push_back({owner, std::move(kept)});
+  if (partials_.size() > slots_.size()) partials_.pop_front();
+}
+
+Result<std::shared_ptr<UploadSink>> UploadStaging::Core::Grant(std::uint32_t slot,
+                                                               const Request& request) {
+  std::shared_ptr<Arrival> arrival;
+  if (request.offset > 0) {
+    arrival = FindPartial(request);
+    const std::size_t received = arrival ? arrival->bytes.size() : 0;
+    if (received != request.offset) {
+      return Error(ErrorCode::kInvalidArgument,
+                   "upload: offset must be " + std::to_string(received) + ", got " +
+                       std::to_string(request.offset) + ": ask UploadStatus");
+    }
+  } else {
+    arrival = std::make_shared<Arrival>();
+    arrival->digest = request.digest;
+    arrival->size = request.size;
+    arrival->bytes.reserve(request.size);
+  }
+  partials_.remove_if([&](const Partial& partial) { return partial.owner == request.owner; });
+  slots_[slot] = {.use = Use::kReceiving, .owner = request.owner, .arrival = arrival};
+  return std::shared_ptr<UploadSink>(
+      std::make_shared<SlotSink<Core>>(weak_from_this(), slot, request.owner, arrival));
+}
+
+/// Gives free slots to those who wait, in order.
+void UploadStaging::Core::Serve(Answers& answers) {
+  for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
+    while (slots_[slot].use == Use::kFree && !waiting_.empty()) {
+      Waiting waiting = std::move(waiting_.front());
+      waiting_.pop_front();
+      auto granted = Grant(static_cast<std::uint32_t>(slot), waiting.request);
+      answers.emplace_back(std::move(waiting.done), std::move(granted));
+    }
+  }
+}
+
+Status UploadStaging::Core::Write(const Owner& owner, Arrival& arrival,
+                                  std::span<const std::byte> data) {
+  {
+    const std::lock_guard lock(arrival.mutex);
+    if (arrival.detached) return Stale(owner.second);
+    if (data.size() > arrival.size - arrival.bytes.size()) {
+      return Error(ErrorCode::kResourceExhausted,
+                   "upload: more than the announced " + std::to_string(arrival.size) + " bytes");
+    }
+    arrival.bytes.insert(arrival.bytes.end(), data.begin(), data.end());
+    arrival.hash.Add(data);
+  }
+  options_.heard(owner.first);
+  return {};
+}
+
+Result<v1::UploadPosition> UploadStaging::Core::Finish(std::uint32_t slot, Arrival& arrival) {
+  Owner owner;
+  {
+    const std::lock_guard lock(mutex_);
+    Slot& used = slots_[slot];
+    const bool mine = used.use == Use::kReceiving && used.arrival.get() == &arrival;
+    if (!mine) {
+      return Error(ErrorCode::kFailedPrecondition,
+                   "upload: the attempt is over, or a newer stream of this client took over");
+    }
+    const std::lock_guard arrival_lock(arrival.mutex);
+    if (arrival.bytes.size() < arrival.size) {
+      return Error(ErrorCode::kDataLoss, "upload: " + std::to_string(arrival.bytes.size()) +
+                                             " of " + std::to_string(arrival.size) +
+                                             " bytes came: resume");
+    }
+    arrival.detached = true;  // nothing is written any more
+    if (arrival.hash.Finish() != arrival.digest) {
+      arrival.bytes.clear();
+      return Error(ErrorCode::kDataLoss,
+                   "upload: the bytes do not have the announced SHA-256: send them again");
+    }
+    owner = used.owner;
+    used.use = Use::kStaged;
+    expected_.at(owner).whole = arrival.digest;
+  }
+  options_.staged(owner.second, owner.first, slot);
+  return PositionOf(arrival.size, true);
+}
+
+void UploadStaging::Core::Leave(std::uint32_t slot, const std::shared_ptr<Arrival>& arrival) {
+  Answers answers;
+  {
+    const std::lock_guard lock(mutex_);
+    Slot& used = slots_[slot];
+    if (used.use != Use::kReceiving || used.arrival != arrival) return;
+    KeepPartial(used.owner, arrival);
+    used = {};
+    Serve(answers);
+  }
+  Give(std::move(answers));
+}
+
+UploadStaging::UploadStaging(Options options) : core_(std::make_shared<Core>(std::move(options))) {}
+UploadStaging::~UploadStaging() { core_->Shut(); }
+
+void UploadStaging::Expect(const RoundPlan& plan, std::span<const ClientId> clients,
+                           std::uint64_t size) {
+  core_->Expect(plan, clients, size);
+}
+void UploadStaging::Close(const RoundKey& key, const ClientId& client) {
+  core_->Close({client, key});
+}
+std::span<const std::byte> UploadStaging::Take(std::uint32_t slot) { return core_->Take(slot); }
+void UploadStaging::Free(std::uint32_t slot) { core_->Free(slot); }
+Result<v1::UploadPosition> UploadStaging::Position(const ClientId& client,
+                                                   const v1::UploadHeader& header) {
+  return core_->Position(client, header);
+}
+void UploadStaging::Open(const ClientId& client, const v1::UploadHeader& header,
+                         Done<std::shared_ptr<UploadSink>> done) {
+  core_->Open(client, header, std::move(done));
+}
+
+}  // namespace fedmeta

@@ -1,1 +1,67 @@
 #pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "fedmeta/core/bytes.h"
+#include "fedmeta/core/ids.h"
+#include "fedmeta/core/result.h"
+#include "fedmeta/protocol/round_plan.h"
+#include "fedmeta/transport/coordinator_endpoint.h"
+#include "fedmeta/v1/round.pb.h"
+
+namespace fedmeta {
+
+/// Where uploads arrive: a fixed number of slots, the other clients wait. Memory is bounded by
+/// twice the slots: what a broken stream left behind is kept so that the client can resume, at most
+/// as many of these as there are slots, the oldest going first.
+///
+/// An upload is taken only for an attempt that Expect opened for that client, of the expected size,
+/// bound to the plan's hash; digest and size are verified before it counts. Repeats of a whole
+/// upload are acknowledged, another digest under the same key is refused. A second stream of one
+/// client for one attempt takes over from the first.
+///
+/// Thread-safe; callbacks run without a lock held. Sinks may outlive this object: they then only
+/// answer errors.
+class UploadStaging {
+ public:
+  struct Options {
+    std::size_t slots = 2;
+    /// An upload is whole and verified: its payload waits in the slot.
+    std::function<void(const RoundKey&, const ClientId&, std::uint32_t slot)> staged;
+    /// Bytes of this client came in.
+    std::function<void(const ClientId&)> heard;
+  };
+  explicit UploadStaging(Options options);
+  /// Waiting clients are answered with kUnavailable.
+  ~UploadStaging();
+  UploadStaging(const UploadStaging&) = delete;
+  UploadStaging& operator=(const UploadStaging&) = delete;
+
+  // For the coordinator.
+
+  /// Opens the attempt for these clients; `size`: of a payload, exactly. Again for one that is
+  /// open: nothing changes.
+  void Expect(const RoundPlan& plan, std::span<const ClientId> clients, std::uint64_t size);
+  /// The attempt is over for this client: no more uploads; a slot that it holds is freed unless
+  /// Take gave it out.
+  void Close(const RoundKey& key, const ClientId& client);
+  /// The payload of a staged slot; valid until Free.
+  std::span<const std::byte> Take(std::uint32_t slot);
+  void Free(std::uint32_t slot);
+
+  // For the transport, as CoordinatorEndpoint says.
+
+  Result<v1::UploadPosition> Position(const ClientId& client, const v1::UploadHeader& header);
+  void Open(const ClientId& client, const v1::UploadHeader& header,
+            Done<std::shared_ptr<UploadSink>> done);
+
+ private:
+  class Core;
+  std::shared_ptr<Core> core_;
+};
+
+}  // namespace fedmeta

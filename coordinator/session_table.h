@@ -1,0 +1,114 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fedmeta/core/clock.h"
+#include "fedmeta/core/ids.h"
+#include "fedmeta/core/result.h"
+#include "fedmeta/protocol/round_plan.h"
+#include "fedmeta/transport/coordinator_endpoint.h"
+#include "fedmeta/v1/round.pb.h"
+
+namespace fedmeta {
+
+/// The clients that have joined: what each is to hear next, its held long poll, when it was last
+/// heard. What a client hears is state, not a queue, so that an answer lost on the way is given
+/// again: its plan until it says that it has seen it or has answered it, and the last closed
+/// attempt.
+///
+/// Thread-safe; answers are given without a lock held. Time comes from the caller.
+class SessionTable {
+ public:
+  struct Options {
+    std::string data_name;  ///< of the experiment; a client must offer it
+    std::size_t maximum_sessions = 0;
+    Duration lost_after{};  ///< silence after which a client is lost
+  };
+  explicit SessionTable(Options options);
+
+  struct Joined {
+    v1::Welcome welcome;
+    v1::Role role = v1::ROLE_UNSPECIFIED;
+    bool known_before = false;  ///< this client was here earlier in this run
+  };
+  /// Refuses other versions, clients without the experiment's data, and, with kUnavailable, a
+  /// second process of a client whose first one was heard within takeover_after(): a restarted
+  /// client gets in once its old process has been silent for that long.
+  Result<Joined> Join(const ClientId& client, const v1::ClientHello& hello, TimePoint now);
+  /// Answers now or later, exactly once. kFailedPrecondition "join first" without a session of this
+  /// id.
+  void Next(const ClientId& client, const v1::NextRequest& request, TimePoint now,
+            Done<v1::Instruction> done);
+  void Heard(const ClientId& client, TimePoint now);
+  /// kFailedPrecondition "join first" for a client without a session.
+  Status Progress(const ClientId& client, const std::string& phase);
+  /// What the client said it was doing; empty if it never did.
+  std::string phase(const ClientId& client) const;
+  bool Discloses(const ClientId& client) const;
+  /// Whether the client's plan names this blob.
+  bool MayDownload(const ClientId& client, const Digest& digest) const;
+
+  void GivePlan(const std::vector<ClientId>& clients, const RoundPlan& plan);
+  /// The client has reported on the plan: it does not hear it again.
+  void Answered(const ClientId& client, const RoundKey& key);
+  void Close(const std::vector<ClientId>& clients, const RoundKey& key, bool counted,
+             const std::string& reason);
+
+  struct Lost {
+    ClientId client;
+    std::string phase;
+  };
+  /// Answers polls that were held long enough with Idle; removes and returns clients that were
+  /// silent for lost_after.
+  std::vector<Lost> Tick(TimePoint now);
+  /// Every client hears this at its next poll, also one that joins later.
+  void Farewell(const v1::Closed& closed);
+  bool AllHeardFarewell() const;
+  /// Answers every held poll with this error.
+  void Shut(const Error& error);
+
+  Duration heartbeat() const { return heartbeat_; }
+  Duration poll() const { return poll_; }
+  Duration takeover_after() const { return poll_ + heartbeat_; }
+
+ private:
+  struct Session {
+    std::uint64_t id = 0;
+    TimePoint heard{};
+    bool discloses = false;
+    std::string phase;
+    std::optional<RoundPlan> plan;
+    bool offered_anew = false;  // to be heard even if the client has seen this plan before
+    bool answered = false;
+    std::optional<v1::Closed> closed;
+    Done<v1::Instruction> poll;    // held
+    std::optional<RoundKey> seen;  // by the held poll
+    TimePoint poll_until{};
+    bool heard_farewell = false;
+  };
+  struct Answer {
+    Done<v1::Instruction> done;
+    Result<v1::Instruction> instruction;
+  };
+  using Answers = std::vector<Answer>;
+
+  void Deliver(const ClientId& client, Session& session, Answers& answers);
+  void AddLastCounted(const ClientId& client, v1::Instruction& instruction) const;
+  static void Give(Answers answers);
+
+  const Options options_;
+  const Duration heartbeat_, poll_;
+  mutable std::mutex mutex_;
+  std::uint64_t last_session_ = 0;
+  std::map<ClientId, Session> sessions_;
+  std::map<ClientId, std::map<ExperimentId, RoundKey>>
+      last_counted_;  // of everyone who ever joined
+  std::optional<v1::Closed> farewell_;
+};
+
+}  // namespace fedmeta
