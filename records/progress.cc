@@ -37,7 +37,9 @@ class ProgressDisplay : public RunObserver {
     first_leg_ = false;
     leg_began_ = clock_.Now();
     rounds_done_ = 0;
-    if (rounds == 0) PrintLine(leg + " (" + method + "): nothing to train, evaluated only");
+    if (rounds == 0)
+      PrintLine(leg + (leg == method ? std::string() : " (" + method + ")") +
+                ": nothing to train, evaluated only");
     return {};
   }
 
@@ -64,7 +66,8 @@ class ProgressDisplay : public RunObserver {
     }
     const auto validation = validation_.find(leg);
     const EvaluationFigures figures = MakeEvaluationFigures(
-        heading_, records, validation == validation_.end() ? nullptr : &validation->second);
+        heading_, records, validation == validation_.end() ? nullptr : &validation->second,
+        progress_);
     if (!figures.rows.empty()) ShowEvaluation(figures);
     return {};
   }
@@ -117,10 +120,8 @@ class PlainDisplay final : public ProgressDisplay {
     std::fflush(out_);
   }
   void ShowRound(const RoundRecord& record) override {
-    const std::string incident = RoundIncident(record);
-    if (!record.committed) return PrintLine(incident);
-    PrintLine(PlainRound(progress_, record, heading_.classification));
-    if (!incident.empty()) PrintLine(incident);
+    PrintLine(record.committed ? PlainRound(progress_, record, heading_.classification)
+                               : RoundIncident(progress_, record));
   }
   void ShowEvaluation(const EvaluationFigures& figures) override {
     PrintLine(EvaluationLine(figures));
@@ -139,7 +140,7 @@ class TerminalDisplay final : public ProgressDisplay {
     Redraw();
   }
   void ShowRound(const RoundRecord& record) override {
-    const std::string incident = RoundIncident(record);
+    const std::string incident = RoundIncident(progress_, record);
     // A full last column would wrap, and the line could not be taken back.
     if (record.committed)
       moving_ = TerminalRound(progress_, record, heading_.classification, Width() - 1);

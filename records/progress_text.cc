@@ -62,6 +62,19 @@ std::string JoinFields(std::initializer_list<std::string> fields, std::string_vi
   return Join(present, separator);
 }
 
+/// "site-3 dropped (upload: connection lost); and 2 more".
+std::string DroppedText(const RoundRecord& record) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min(kNamedClients, record.dropped.size()); ++i) {
+    const DroppedClient& dropped = record.dropped[i];
+    text += (i > 0 ? "; " : "") + dropped.client + " dropped (" +
+            JoinFields({dropped.phase, dropped.reason}, ": ") + ")";
+  }
+  if (record.dropped.size() > kNamedClients)
+    text += "; and " + std::to_string(record.dropped.size() - kNamedClients) + " more";
+  return text;
+}
+
 std::string Bar(double share, std::size_t width) {
   const auto filled = static_cast<std::size_t>(
       std::llround(std::clamp(share, 0.0, 1.0) * static_cast<double>(width)));
@@ -152,7 +165,8 @@ std::vector<std::string> HeadingLines(const RunHeading& heading, const std::stri
 std::string PlainRound(const LegProgress& progress, const RoundRecord& record,
                        bool classification) {
   const RoundFields f = MakeRoundFields(progress, record, classification);
-  return JoinFields({f.position, f.rate, f.left, f.loss, f.accuracy, f.reported}, "  ");
+  return JoinFields(
+      {f.position, f.rate, f.left, f.loss, f.accuracy, f.reported, DroppedText(record)}, "  ");
 }
 
 std::string TerminalRound(const LegProgress& progress, const RoundRecord& record,
@@ -182,25 +196,20 @@ std::string TerminalRound(const LegProgress& progress, const RoundRecord& record
   return f.position.substr(0, width);
 }
 
-std::string RoundIncident(const RoundRecord& record) {
-  const std::string round = "round " + std::to_string(record.round) + "   ";
+std::string RoundIncident(const LegProgress& progress, const RoundRecord& record) {
+  const std::string round = (progress.leg.empty() ? std::string() : progress.leg + " ") + "round " +
+                            std::to_string(record.round) + "   ";
   if (!record.committed)
     return round + "attempt " + std::to_string(record.attempt) + " abandoned: " + record.reason;
   if (record.dropped.empty()) return {};
-  std::string text = round;
-  for (std::size_t i = 0; i < std::min(kNamedClients, record.dropped.size()); ++i) {
-    const DroppedClient& dropped = record.dropped[i];
-    text += (i > 0 ? "; " : "") + dropped.client + " dropped (" +
-            JoinFields({dropped.phase, dropped.reason}, ": ") + ")";
-  }
-  if (record.dropped.size() > kNamedClients)
-    text += "; and " + std::to_string(record.dropped.size() - kNamedClients) + " more";
-  return text + " -> closed with the exact sum of " + std::to_string(record.reported.size());
+  return round + DroppedText(record) + " -> closed with the exact sum of " +
+         std::to_string(record.reported.size());
 }
 
 EvaluationFigures MakeEvaluationFigures(const RunHeading& heading,
                                         std::span<const EvaluationRecord> records,
-                                        const EvaluationRecord* validation) {
+                                        const EvaluationRecord* validation,
+                                        const LegProgress& progress) {
   EvaluationFigures figures;
   const auto sum = std::find_if(records.begin(), records.end(), [](const EvaluationRecord& record) {
     return record.client.empty();
@@ -217,9 +226,11 @@ EvaluationFigures MakeEvaluationFigures(const RunHeading& heading,
   figures.steps.assign(steps.begin(), steps.end());
   const bool held_out = sum->holdout && heading.holdout_clients > 0;
   const auto count = static_cast<std::uint64_t>(std::llround(clients));
-  figures.title = "evaluation of " + sum->leg + ", round " + std::to_string(sum->round) + ", " +
-                  (held_out ? Counted(count, "held-out client", "held-out clients")
-                            : Counted(count, "client", "clients"));
+  const std::string clients_text = held_out ? Counted(count, "held-out client", "held-out clients")
+                                            : Counted(count, "client", "clients");
+  figures.title = (progress.leg.empty() ? "evaluation" : progress.leg) + ", " + clients_text;
+  figures.long_title =
+      "evaluation of " + sum->leg + ", round " + std::to_string(sum->round) + ", " + clients_text;
   for (const std::uint32_t shot : shots) {
     const std::string suffix =
         shots.size() > 1 ? ", " + Counted(shot, "example", "examples") : std::string();
@@ -246,7 +257,7 @@ EvaluationFigures MakeEvaluationFigures(const RunHeading& heading,
 }
 
 std::vector<std::string> EvaluationTable(const EvaluationFigures& figures, std::size_t width) {
-  constexpr std::size_t kLabel = 30, kColumn = 7;
+  constexpr std::size_t kLabel = 34, kColumn = 7;
   constexpr std::string_view kSteps = "steps:";
   const std::vector<std::size_t> columns = ColumnsThatFit(
       figures.steps.size(), (width - std::min(width, kLabel + kSteps.size())) / kColumn);
@@ -263,7 +274,7 @@ std::vector<std::string> EvaluationTable(const EvaluationFigures& figures, std::
 std::string EvaluationLine(const EvaluationFigures& figures) {
   std::vector<std::string> steps;
   for (const std::uint32_t step : figures.steps) steps.push_back(std::to_string(step));
-  std::string line = figures.title + "  steps " + Join(steps, "/");
+  std::string line = figures.long_title + "  steps " + Join(steps, "/");
   for (const EvaluationFigures::Row& row : figures.rows)
     line += "  " + row.label + " " + Join(row.values, "/");
   return line;
@@ -278,12 +289,12 @@ std::vector<std::string> ComparisonTable(const RunHeading& heading, const RunSum
     tuned = tuned || cell.tuned;
   }
   std::vector<std::string> lines;
-  constexpr std::size_t kLabel = 26, kColumn = 9;
-  // Without terminal width: five step counts and the tuned one are 80 columns.
+  constexpr std::size_t kLabel = 28, kColumn = 10;
+  // Four step counts and the tuned one fit into 80 columns.
   const std::vector<std::uint32_t> all(steps.begin(), steps.end());
   std::vector<std::uint32_t> shown;
   if (!all.empty())
-    for (const std::size_t column : ColumnsThatFit(all.size(), 5)) shown.push_back(all[column]);
+    for (const std::size_t column : ColumnsThatFit(all.size(), 4)) shown.push_back(all[column]);
   for (const std::uint32_t shot : shots) {
     const std::string clients =
         summary.main.cells.empty()

@@ -23,13 +23,14 @@ struct LegProgress {
   std::uint64_t rounds = 0;  ///< to train
   double rounds_per_second = 0, seconds_left = 0;
 };
-/// "round 100/200  1.1 round/s  1 min 31 s left  loss 0.412  accuracy 84.6 %  10/10 reported".
+/// "round 100/200  1.1 round/s  1 min 31 s left  loss 0.412  accuracy 84.6 %  10/10 reported", and
+/// who was dropped.
 std::string PlainRound(const LegProgress& progress, const RoundRecord& record, bool classification);
 /// The same with a bar, cut to fewer fields until it fits into `width`.
 std::string TerminalRound(const LegProgress& progress, const RoundRecord& record,
                           bool classification, std::size_t width);
 /// What a person should see of a round that lost clients or was abandoned; empty otherwise.
-std::string RoundIncident(const RoundRecord& record);
+std::string RoundIncident(const LegProgress& progress, const RoundRecord& record);
 
 /// Figures of one evaluation, per shots and steps, at the learning rate that validation chose.
 struct EvaluationFigures {
@@ -37,7 +38,7 @@ struct EvaluationFigures {
     std::string label;
     std::vector<std::string> values;  ///< by step
   };
-  std::string title;
+  std::string title, long_title;  ///< "evaluation, 20 held-out clients"; with leg and round
   std::vector<std::uint32_t> steps;
   std::vector<Row> rows;
 };
@@ -45,7 +46,8 @@ struct EvaluationFigures {
 /// leg, or null. Empty rows: nothing to show.
 EvaluationFigures MakeEvaluationFigures(const RunHeading& heading,
                                         std::span<const EvaluationRecord> records,
-                                        const EvaluationRecord* validation);
+                                        const EvaluationRecord* validation,
+                                        const LegProgress& progress);
 std::vector<std::string> EvaluationTable(const EvaluationFigures& figures, std::size_t width);
 std::string EvaluationLine(const EvaluationFigures& figures);
 

@@ -40,6 +40,13 @@ std::string Facts(const ReportData& data, const RunResult& result) {
   return html + "</dl>";
 }
 
+/// "71.2 %" does not break at the end of a line.
+std::string Unbroken(std::string text) {
+  for (std::size_t at = text.find(" %"); at != std::string::npos; at = text.find(" %", at))
+    text.replace(at, 1, "\u00a0");
+  return text;
+}
+
 std::string Appendix(const ReportData& data) {
   std::string html =
       "<section><h2>With which settings?</h2><p class=\"answer\">Every key with "
@@ -65,7 +72,7 @@ Result<std::string> MakeReport(const std::filesystem::path& run_dir) {
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/><title>" +
       Escaped(data.experiment) + " \u2013 fedmeta</title><style>" + std::string(ReportStyle()) +
       "</style></head>\n<body><main><h1>" + Escaped(data.experiment) + "</h1><p class=\"result\">" +
-      Escaped(result.sentence) + "</p>";
+      Escaped(Unbroken(result.sentence)) + "</p>";
   html += Facts(data, result);
   html +=
       "<p class=\"privacy\">Privacy: plain sums; secure aggregation not used, differential "

@@ -80,11 +80,13 @@ struct Range {
   bool empty() const { return low > high; }
 };
 
-std::string TickText(double value, bool percent) {
-  if (percent) return Fixed(100 * value, 0);
-  const double size = std::fabs(value);
-  return Fixed(value, size >= 10 || value == std::round(value) ? 0 : size >= 1 ? 1 : 2);
+/// As many digits as the step between ticks needs.
+std::string TickText(double value, double step, bool percent) {
+  const double scale = percent ? 100 : 1;
+  const double digits = std::ceil(-std::log10(scale * step) - 1e-9);
+  return Fixed(scale * value, static_cast<int>(std::clamp(digits, 0.0, 9.0)));
 }
+double StepOf(const std::vector<double>& ticks) { return ticks[1] - ticks[0]; }
 
 /// Labels at the right end are moved apart where they would cover each other.
 void MoveApart(std::vector<double>& y, double distance, double top, double bottom) {
@@ -158,7 +160,7 @@ std::vector<double> NiceTicks(double& low, double& high, int count) {
 }
 
 std::string Draw(const LineChart& chart) {
-  const double top = (chart.show_title ? 34 : 20), bottom = 190, left = 34, height = 226;
+  const double top = (chart.show_title ? 42 : 20), bottom = 190, left = 34, height = 226;
   bool named = false;
   for (const LineSeries& series : chart.series) named = named || !series.name.empty();
   const double right = named ? kWidth - 74 : kWidth - 10;
@@ -180,8 +182,10 @@ std::string Draw(const LineChart& chart) {
   std::vector<ChartTick> x_ticks = chart.x_ticks;
   if (x_ticks.empty()) {
     double low = xs.low, high = xs.high;
-    for (const double tick : NiceTicks(low, high, 4))
-      if (tick >= xs.low && tick <= xs.high) x_ticks.push_back({tick, TickText(tick, false)});
+    const std::vector<double> ticks = NiceTicks(low, high, 4);
+    for (const double tick : ticks)
+      if (tick >= xs.low && tick <= xs.high)
+        x_ticks.push_back({tick, TickText(tick, StepOf(ticks), false)});
   }
   const double inset = chart.x_ticks.empty() ? 0 : 12;
   const Scale x{xs.low, xs.high, left + inset, right - inset}, y{ys.low, ys.high, bottom, top};
@@ -191,7 +195,7 @@ std::string Draw(const LineChart& chart) {
   svg += Label(0, top - 9, "start", chart.y_title);
   for (const double tick : y_ticks) {
     svg += Line(left, y(tick), right, y(tick), "rule");
-    svg += Label(left - 5, y(tick) + 4, "end", TickText(tick, chart.percent));
+    svg += Label(left - 5, y(tick) + 4, "end", TickText(tick, StepOf(y_ticks), chart.percent));
   }
   for (const ChartTick& tick : x_ticks) svg += Label(x(tick.at), bottom + 15, "middle", tick.label);
   svg += Label((left + right) / 2, bottom + 31, "middle", chart.x_title);
@@ -230,7 +234,7 @@ std::string Draw(const LineChart& chart) {
 }
 
 std::string Draw(const DumbbellChart& chart) {
-  const double left = 76, right = kWidth - 14, top = 26, row = 15;
+  const double left = 76, right = kWidth - 14, top = 40, row = 15;
   const double bottom = top + row * static_cast<double>(chart.rows.size());
   Range xs;
   for (const DumbbellRow& entry : chart.rows) {
@@ -244,9 +248,9 @@ std::string Draw(const DumbbellChart& chart) {
   std::string svg = Open(bottom + 8, chart.title);
   for (const double tick : ticks) {
     svg += Line(x(tick), top - 4, x(tick), bottom, "rule");
-    svg += Label(x(tick), top - 10, "middle", TickText(tick, chart.percent));
+    svg += Label(x(tick), top - 10, "middle", TickText(tick, StepOf(ticks), chart.percent));
   }
-  svg += Label(0, top - 10, "start", chart.x_title);
+  svg += Label(left, 11, "start", chart.x_title);
   for (std::size_t i = 0; i < chart.rows.size(); ++i) {
     const DumbbellRow& entry = chart.rows[i];
     const double y = top + row * (static_cast<double>(i) + 0.5);
@@ -307,10 +311,7 @@ std::string Draw(const StackedBars& chart) {
   svg += Label(0, top - 9, "start", chart.y_title);
   for (const double tick : ticks) {
     svg += Line(left, y(tick), right, y(tick), "rule");
-    // Rounds may take milliseconds: as many digits as the step between ticks needs.
-    const int digits =
-        static_cast<int>(std::clamp(std::ceil(-std::log10(ticks[1] - ticks[0]) - 1e-9), 0.0, 6.0));
-    svg += Label(left - 5, y(tick) + 4, "end", Fixed(tick, digits));
+    svg += Label(left - 5, y(tick) + 4, "end", TickText(tick, StepOf(ticks), false));
   }
   for (std::size_t b = 0; b < chart.bars.size(); ++b) {
     double sum = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <set>
 
 #include "fedmeta/core/rng.h"
@@ -108,7 +109,6 @@ Interval Bootstrap(const std::vector<double>& differences) {
 }
 
 std::string ComparisonText(const ReportData& data, const RunResult& result) {
-  const double sign = data.classification ? 1 : -1;
   const double scale = data.classification ? 100 : 1;
   const int digits = data.classification ? 1 : 3;
   const std::string unit = data.classification ? " points" : "";
@@ -122,21 +122,32 @@ std::string ComparisonText(const ReportData& data, const RunResult& result) {
            baseline +
            "; the uncertainty is unknown, because sites do not disclose their own figures";
   }
-  const std::string interval =
-      "95 % interval over sites " + amount(*result.low) + " to " + amount(*result.high);
+  const auto interval = [&](double from, double to) {
+    return "95 % interval over sites " + amount(from) + " to " + amount(to);
+  };
   if (*result.low <= 0 && *result.high >= 0)
     return "not distinguishable from " + baseline + ": difference " + amount(*result.difference) +
-           unit + ", " + interval;
-  const bool better = sign * *result.difference > 0;
-  return amount(std::fabs(*result.difference)) + unit +
-         (*result.difference > 0 ? " above " : " below ") + baseline + ", " + interval +
-         (better ? "" : ": the baseline is better");
+           unit + ", " + interval(*result.low, *result.high);
+  const bool above = *result.difference > 0;
+  return amount(std::fabs(*result.difference)) + unit + (above ? " above " : " below ") + baseline +
+         ", " +
+         (above ? interval(*result.low, *result.high) : interval(-*result.high, -*result.low)) +
+         (above == data.classification ? "" : ": the baseline is better");
 }
 
-/// Methods in the order of the page; the main one has colour 0.
-std::vector<const MethodSummary*> Methods(const ReportData& data) {
-  std::vector<const MethodSummary*> methods = {&data.summary->main};
-  for (const MethodSummary& baseline : data.summary->baselines) methods.push_back(&baseline);
+/// Methods in the order of the page with their colours: the main one and "alone" have the same
+/// everywhere.
+struct ColoredMethod {
+  const MethodSummary* summary;
+  int color;
+};
+std::vector<ColoredMethod> Methods(const ReportData& data) {
+  constexpr int kMain = 0, kAlone = 4, kOthers[] = {1, 2, 3, 5};
+  std::vector<ColoredMethod> methods = {{&data.summary->main, kMain}};
+  std::size_t others = 0;
+  for (const MethodSummary& baseline : data.summary->baselines)
+    methods.push_back(
+        {&baseline, baseline.method == "local" ? kAlone : kOthers[others++ % std::size(kOthers)]});
   return methods;
 }
 
@@ -154,10 +165,15 @@ bool HasFinalFigures(const ReportData& data) {
   return data.summary && !data.summary->main.cells.empty();
 }
 
-/// 95 % of the mean over clients.
-double HalfBand(const ReportData& data, const FinalCell& cell) {
-  if (!data.classification || !cell.accuracy_std || cell.clients < 2) return 0;
-  return 1.96 * *cell.accuracy_std / std::sqrt(static_cast<double>(cell.clients));
+/// 95 % of the mean over clients; 0 where they do not disclose their figures.
+double HalfBand(const ReportData& data, const MethodSummary& method, const FinalCell& cell) {
+  const std::map<std::string, double> values = ByClient(data, method, cell);
+  if (values.size() < 2) return 0;
+  const auto count = static_cast<double>(values.size());
+  double sum = 0, squares = 0;
+  for (const auto& [client, value] : values) sum += value;
+  for (const auto& [client, value] : values) squares += std::pow(value - sum / count, 2);
+  return 1.96 * std::sqrt(squares / (count - 1) / count);
 }
 
 std::string StepsChart(const ReportData& data, std::uint32_t shots, bool show_title) {
@@ -173,13 +189,12 @@ std::string StepsChart(const ReportData& data, std::uint32_t shots, bool show_ti
   double position = 0;
   for (const std::uint32_t step : steps)
     chart.x_ticks.push_back({position++, std::to_string(step)});
-  int color = 0;
-  for (const MethodSummary* method : Methods(data)) {
-    LineSeries series{ShortName(method->method), color++ % 6, false, {}};
+  for (const auto& [method, color] : Methods(data)) {
+    LineSeries series{ShortName(method->method), color, false, {}};
     position = 0;
     for (const std::uint32_t step : steps) {
       if (const FinalCell* cell = FindCell(*method, shots, false, step))
-        series.points.push_back({position, data.Value(*cell), HalfBand(data, *cell)});
+        series.points.push_back({position, data.Value(*cell), HalfBand(data, *method, *cell)});
       position += 1;
     }
     if (!series.points.empty()) chart.series.push_back(std::move(series));
@@ -188,14 +203,13 @@ std::string StepsChart(const ReportData& data, std::uint32_t shots, bool show_ti
 }
 
 std::string StepsTable(const ReportData& data, std::uint32_t shots) {
-  std::vector<std::string> header = {Examples(data, shots)};
+  std::vector<std::string> header = {Examples(data, shots) + "; steps:"};
   const std::set<std::uint32_t> steps = AllSteps(data.summary->main);
-  for (const std::uint32_t step : steps) header.push_back(Counted(step, "step", "steps"));
+  for (const std::uint32_t step : steps) header.push_back(std::to_string(step));
   header.push_back("tuned");
   std::vector<TableRow> rows;
-  int color = 0;
-  for (const MethodSummary* method : Methods(data)) {
-    TableRow row{{MethodName(method->method)}, color++ % 6};
+  for (const auto& [method, color] : Methods(data)) {
+    TableRow row{{MethodName(method->method)}, color};
     for (const std::uint32_t step : steps) {
       const FinalCell* cell = FindCell(*method, shots, false, step);
       row.cells.push_back(cell == nullptr ? "-" : Figure(data, data.Value(*cell)));
@@ -305,8 +319,9 @@ std::string WorthSection(const ReportData& data) {
     tables += StepsTable(data, shot);
   }
   bool bands = false;
-  for (const MethodSummary* method : Methods(data))
-    for (const FinalCell& cell : method->cells) bands = bands || HalfBand(data, cell) > 0;
+  for (const ColoredMethod& method : Methods(data))
+    for (const FinalCell& cell : method.summary->cells)
+      bands = bands || HalfBand(data, *method.summary, cell) > 0;
   const MethodSummary& main = data.summary->main;
   const std::string answer =
       "Mean " + std::string(data.classification ? "accuracy" : "loss") + " over " +
@@ -315,7 +330,7 @@ std::string WorthSection(const ReportData& data) {
       "the "
       "same number of tuned settings; rates, steps and rounds are chosen on validation.";
   std::string caption = bands ? "Bands: 95 % interval of the mean over sites."
-                              : "No bands: too few sites disclose their own figures.";
+                              : "No bands: sites do not disclose their own figures.";
   if (const FinalCell* tuned = FindCell(main, main.cells.front().shots, true, 0))
     caption += " Tuned for " + Escaped(MethodName(main.method)) + ": " +
                Counted(tuned->steps, "step", "steps") + " at rate " +
@@ -399,16 +414,15 @@ std::string ExamplesSection(const ReportData& data) {
     header.push_back(Counted(shot, "example", "examples"));
   }
   std::vector<TableRow> rows;
-  int color = 0;
-  for (const MethodSummary* method : Methods(data)) {
-    TableRow row{{MethodName(method->method)}, color % 6};
-    LineSeries series{ShortName(method->method), color++ % 6, false, {}};
+  for (const auto& [method, color] : Methods(data)) {
+    TableRow row{{MethodName(method->method)}, color};
+    LineSeries series{ShortName(method->method), color, false, {}};
     position = 0;
     for (const std::uint32_t shot : shots) {
       const FinalCell* cell = AdaptedCell(*method, shot);
       row.cells.push_back(cell == nullptr ? "-" : Figure(data, data.Value(*cell)));
       if (cell != nullptr)
-        series.points.push_back({position, data.Value(*cell), HalfBand(data, *cell)});
+        series.points.push_back({position, data.Value(*cell), HalfBand(data, *method, *cell)});
       position += 1;
     }
     rows.push_back(std::move(row));

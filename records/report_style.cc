@@ -7,9 +7,9 @@ namespace fedmeta {
 std::string_view ReportStyle() {
   return R"css(
 :root{color-scheme:light dark;--page:#fff;--ink:#1b1f24;--soft:#5b646e;--rule:#e3e6e9;--tint:#f5f7f8;
---k0:#0072b2;--k1:#d55e00;--k2:#009e73;--k3:#b5628f;--k4:#c98500;--k5:#7a838c;--reported:#8fbfdd;--alone:#c98500}
+--k0:#0072b2;--k1:#d55e00;--k2:#009e73;--k3:#b5628f;--k4:#c98500;--k5:#7a838c;--reported:#8fbfdd}
 @media(prefers-color-scheme:dark){:root{--page:#14171a;--ink:#e6e9ec;--soft:#9aa4ae;--rule:#2b3137;--tint:#1b2024;
---k0:#56b4e9;--k1:#f0813a;--k2:#2fc79a;--k3:#d98fb8;--k4:#e6b022;--k5:#8d97a1;--reported:#2f6f98;--alone:#e6b022}}
+--k0:#56b4e9;--k1:#f0813a;--k2:#2fc79a;--k3:#d98fb8;--k4:#e6b022;--k5:#8d97a1;--reported:#2f6f98}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--page);color:var(--ink);font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","DejaVu Sans",sans-serif;
 font-variant-numeric:tabular-nums;-webkit-text-size-adjust:100%}
@@ -38,6 +38,7 @@ th,td{padding:5px 0 5px 14px;text-align:right;vertical-align:top;font-weight:400
 th:first-child{padding-left:0;text-align:left;white-space:normal;overflow-wrap:anywhere}
 thead th{color:var(--soft);font-size:12px;vertical-align:bottom;border-bottom-color:var(--soft)}
 tbody tr:first-child th:has(.swatch.k0b),tbody tr:first-child:has(.swatch.k0b) td{font-weight:650}
+th:has(>.swatch){padding-left:17px;text-indent:-17px}
 .swatch{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:7px}
 .t{font-size:11.5px;fill:var(--soft);font-family:inherit}
 .strong{font-weight:600;fill:var(--ink)}
@@ -49,13 +50,13 @@ tbody tr:first-child th:has(.swatch.k0b),tbody tr:first-child:has(.swatch.k0b) t
 .band{opacity:.14;stroke:none}
 .bell{stroke:var(--k0);stroke-width:2;opacity:.4}
 .hollow{fill:var(--page);stroke:var(--k0);stroke-width:1.4}
-.alone{stroke:var(--alone);stroke-width:2.6}
+.alone{stroke:var(--k4);stroke-width:2.6}
 .floor{stroke:var(--ink);stroke-width:2}
 .reported{fill:var(--reported)}.dropped{fill:var(--k1)}.abandoned{fill:none;stroke:var(--k1);stroke-width:1}
 .key{display:inline-block;width:10px;height:10px;margin:0 3px 0 8px;vertical-align:-1px}
 .key:first-child{margin-left:0}
 .hollow-key{border:1.5px solid var(--k0);border-radius:50%}.dot-key{background:var(--k0);border-radius:50%}
-.bar-key{width:3px;height:12px;background:var(--alone)}.floor-key{width:2px;height:12px;background:var(--ink)}
+.bar-key{width:3px;height:12px;background:var(--k4)}.floor-key{width:2px;height:12px;background:var(--ink)}
 .reported-key{background:var(--reported);height:7px;vertical-align:1px}.dropped-key{background:var(--k1)}.abandoned-key{border:1px solid var(--k1)}
 .l.k0{stroke:var(--k0)}.l.k1{stroke:var(--k1)}.l.k2{stroke:var(--k2)}.l.k3{stroke:var(--k3)}.l.k4{stroke:var(--k4)}.l.k5{stroke:var(--k5)}
 .m.k0,.f.k0,.band.k0,.k0t{fill:var(--k0)}.m.k1,.f.k1,.band.k1,.k1t{fill:var(--k1)}.m.k2,.f.k2,.band.k2,.k2t{fill:var(--k2)}
@@ -69,7 +70,7 @@ white-space:pre-wrap;overflow-wrap:anywhere}
 figure{max-width:440px}section{margin-top:36px}.manifest th:first-child{width:9em}th,td{padding-left:10px}}
 @media print{@page{size:A4;margin:16mm 15mm}
 :root{color-scheme:light;--page:#fff;--ink:#000;--soft:#444;--rule:#ddd;--tint:#f6f6f6;--k0:#0072b2;--k1:#d55e00;--k2:#009e73;--k3:#b5628f;--k4:#c98500;
---k5:#7a838c;--reported:#8fbfdd;--alone:#c98500}
+--k5:#7a838c;--reported:#8fbfdd}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}
 body{font-size:10.5pt}main{max-width:none;padding:0}.result{font-size:16pt}
 section{margin-top:22px}figure,tr,h2,.answer{break-inside:avoid}h2,.answer{break-after:avoid}
