@@ -1,5 +1,6 @@
 #include "fedmeta/cli/learn_main.h"
 
+
 #include "fedmeta/cli/learn_commands.h"
 
 namespace fedmeta {
@@ -13,6 +14,7 @@ LearnProgram BuiltinLearnProgram() {
 }
 
 int LearnMain(int argc, char** argv, const LearnProgram& program) {
+  ConfigureAllocator();
   return RunCommands(argc, argv, "fedmeta-learn",
                      "The part of fedmeta that learns; usually started by `fedmeta`.",
                      {RunCommand(program), InitCommand(program), PartitionCommand(program),

@@ -12,12 +12,23 @@
 
 namespace fedmeta {
 
-/// Where adaptation to one task starts: theta, except that a method which trains nothing starts
-/// afresh, and that the head is new where the task's label set is not the one theta was trained
-/// under (uses_site_labels). `stream` names the fresh initialisation; `relabels` as TaskGenerator
-/// says.
-std::vector<float> StartingParameters(const LegRuntime& leg, std::span<const float> state,
-                                      bool relabels, const StreamName& stream);
+/// One task of a client and where adaptation to it starts: theta, except that a method which trains
+/// nothing starts afresh, and that the head is new where the task's labels are not those theta was
+/// trained under.
+struct Episode {
+  Task task;
+  std::vector<float> start;
+  std::vector<std::int64_t> codes;  ///< as TaskExamples says
+};
+
+/// Every method and every round sees the same episodes of a client: they are named by (seed, part,
+/// client, shots, number) alone.
+Result<Episode> DrawEpisode(const LegRuntime& leg, std::span<const float> state,
+                            const LocalClient& client, v1::Part part, std::uint32_t shots,
+                            std::uint32_t number, const at::Device& device);
+/// The stream that adaptation to that episode draws batches from.
+Rng AdaptationStream(const LegRuntime& leg, const std::string& client, v1::Part part,
+                     std::uint32_t shots, std::uint32_t number);
 
 /// Adapts to tasks of the asked part and measures on their query sets, cell by cell: shots x
 /// learning_rates x steps, steps fastest. Every method and every round sees the same episodes of a

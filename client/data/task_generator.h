@@ -25,6 +25,10 @@ struct TaskExamples {
   std::vector<std::int64_t> codes = {};
 };
 
+/// What an episode is for. A client's rows are its own and other clients never see them, so
+/// `episodic` draws every part from all of them: what is held out are clients (and, under
+/// partition.class_split, their classes). Parts differ where rotations make classes (training only)
+/// and in `split`, whose validation part has query rows of its own.
 enum class DataPart : std::uint8_t { kTrain, kValidation, kTest };
 
 /// Draws one client's tasks. Draws depend on the Rng only. Not thread-safe: one a client.
@@ -35,12 +39,15 @@ class TaskGenerator {
   /// has 3"): said before round 1.
   virtual Status CanDraw(DataPart part, std::int64_t shots) const = 0;
   /// One task. `shots`: support examples a class (points, in regression); 0: the experiment's.
-  /// Query examples never stand in the support set.
+  /// Query examples never stand in the support set. From one stream, more shots give the same
+  /// queries and add to the support of fewer (of `episodic`: while the same classes are large
+  /// enough).
   virtual Result<TaskExamples> Draw(DataPart part, std::int64_t shots, Rng& rng) = 0;
   /// All training examples under this client's own codes, for the averaging algorithms.
   virtual Result<ExampleSet> TrainingExamples(Rng& rng) = 0;
   virtual TargetKind target_kind() const = 0;
-  /// Outputs that a task needs: ways, or 1.
+  /// Outputs that a task needs: ways; 1 in regression; of `split` one more than this client's
+  /// largest code.
   virtual std::int64_t task_outputs() const = 0;
   /// True where a task numbers its classes anew, so that a head learned under the site's own codes
   /// does not fit.

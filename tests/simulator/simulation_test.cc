@@ -1,0 +1,247 @@
+#include "fedmeta/simulator/simulation.h"
+
+#include <cstring>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "fedmeta/configs/loader.h"
+
+namespace fedmeta {
+namespace {
+
+using testing::Each;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+constexpr char kExperiment[] = R"(
+name: test
+seed: 5
+model: {name: mlp, hidden: [8]}
+data:
+  name: sinusoid
+  source: {name: sinusoid}
+  tasks: {name: regression, shots: 5, queries: 5}
+  partition: {clients: 12, holdout_clients: 3, validation_clients: 2}
+algorithm: {name: maml, inner_learning_rate: 0.01, adaptation_steps: 2, tasks_per_round: 3}
+server: {optimizer: {name: adam, learning_rate: 0.01}}
+federation: {rounds: 6, cohort: 4, minimum_cohort: 2}
+evaluation: {every: 3, steps: [0, 1, 4], learning_rates: [0.01, 0.02], episodes: 2, baselines: [{name: local}, {name: fedavg}], select: {metric: loss_mean}}
+)";
+
+/// Keeps everything it hears.
+class Recorder final : public RunObserver {
+ public:
+  Status Started(const RunHeading&) override { return {}; }
+  Status LegStarted(const std::string& leg, const std::string&, std::uint64_t) override {
+    legs.push_back(leg);
+    return {};
+  }
+  Status RoundDone(const RoundRecord& record) override {
+    rounds.push_back(record);
+    if (on_round) on_round();
+    return fail_at && rounds.size() == *fail_at
+               ? Status(Error(ErrorCode::kResourceExhausted, "disk full"))
+               : Status();
+  }
+  Status Evaluated(std::span<const EvaluationRecord> records) override {
+    evaluations.insert(evaluations.end(), records.begin(), records.end());
+    return {};
+  }
+  Status Checkpoint(const std::string& name, const StateLayout&, std::span<const float> state,
+                    const std::map<std::string, std::string>&) override {
+    checkpoints[name] = {state.begin(), state.end()};
+    return {};
+  }
+  Status Note(const std::string&) override { return {}; }
+  Status Finished(const RunSummary& done) override {
+    summary = done;
+    return {};
+  }
+
+  std::vector<std::string> legs;
+  std::vector<RoundRecord> rounds;
+  std::vector<EvaluationRecord> evaluations;
+  std::map<std::string, std::vector<float>> checkpoints;
+  std::optional<RunSummary> summary;
+  std::optional<std::size_t> fail_at;
+  std::function<void()> on_round;
+};
+
+LearnRegistries Registries() {
+  return {.models = BuiltinModels(), .algorithms = BuiltinMetaLearners(), .data = BuiltinData()};
+}
+
+Result<RunSummary> Simulate(const std::vector<std::string>& overrides, Recorder& recorder,
+                            const LearnRegistries& registries = Registries(),
+                            std::stop_token stop = {}) {
+  const SystemClock clock;
+  FEDMETA_ASSIGN_OR_RETURN(
+      const auto experiment,
+      Loader(BuiltinPluginTables()).ParseExperiment(kExperiment, "test.yaml", overrides));
+  FEDMETA_ASSIGN_OR_RETURN(const SimulationData data,
+                           OpenSimulationData(*experiment, registries.data));
+  FEDMETA_ASSIGN_OR_RETURN(std::vector<Leg> legs, PrepareLegs(*experiment, registries, &data));
+  const auto store = MakeMemoryStore();
+  Simulation simulation({.experiment = *experiment,
+                         .legs = std::move(legs),
+                         .registries = registries,
+                         .server = BuiltinServer()},
+                        data, *store, recorder, clock);
+  FEDMETA_RETURN_IF_ERROR(simulation.Check());
+  return simulation.Run(stop);
+}
+
+TEST(SimulationTest, RunsEveryLegAndEvaluatesOnClientsThatNeverTrain) {
+  Recorder recorder;
+  const Result<RunSummary> summary = Simulate({}, recorder);
+  ASSERT_TRUE(summary.ok()) << summary.error().message();
+  EXPECT_EQ(summary->status, RunStatus::kCompleted);
+  EXPECT_EQ(summary->rounds, 6U);
+  EXPECT_THAT(recorder.legs, testing::ElementsAre("maml", "local", "fedavg"));
+  for (const RoundRecord& round : recorder.rounds) {
+    EXPECT_THAT(round.reported, SizeIs(4));
+    for (const std::string& client : round.cohort) {
+      EXPECT_LE(client, "site-07") << "12 clients less 3 hold-outs and 2 validation clients";
+    }
+  }
+  ASSERT_EQ(summary->baselines.size(), 2U);
+  EXPECT_GT(summary->main.cells.size(), 3U);
+}
+
+TEST(SimulationTest, GivesTheSameBitsOnOneAndOnTwoThreads) {
+  Recorder one;
+  Recorder two;
+  ASSERT_TRUE(Simulate({"threads=1"}, one).ok());
+  ASSERT_TRUE(Simulate({"threads=2"}, two).ok());
+  ASSERT_EQ(one.checkpoints.size(), two.checkpoints.size());
+  for (const auto& [name, state] : one.checkpoints) {
+    const std::vector<float>& other = two.checkpoints.at(name);
+    ASSERT_EQ(state.size(), other.size()) << name;
+    EXPECT_EQ(std::memcmp(state.data(), other.data(), state.size() * sizeof(float)), 0) << name;
+  }
+}
+
+TEST(SimulationTest, AnotherSeedGivesAnotherModel) {
+  Recorder one;
+  Recorder two;
+  ASSERT_TRUE(Simulate({}, one).ok());
+  ASSERT_TRUE(Simulate({"seed=6"}, two).ok());
+  EXPECT_NE(one.checkpoints.at("final"), two.checkpoints.at("final"));
+}
+
+TEST(SimulationTest, TrainingLowersTheLossAfterAdaptation) {
+  Recorder recorder;
+  ASSERT_TRUE(
+      Simulate({"federation.rounds=300", "evaluation.every=0", "evaluation.episodes=20"}, recorder)
+          .ok());
+  const auto mean = [&](std::size_t from, std::size_t to) {
+    MetricSums sums;
+    for (std::size_t i = from; i < to; ++i) sums.Add(recorder.rounds[i].metrics);
+    return sums.query_loss / sums.examples;
+  };
+  EXPECT_LT(mean(250, 300), 0.8 * mean(0, 50));
+}
+
+// A client whose update is not finite costs the round that client, never the run.
+class NanForOneClient final : public TaskGenerator {
+ public:
+  explicit NanForOneClient(std::unique_ptr<TaskGenerator> inner) : inner_(std::move(inner)) {}
+  Status CanDraw(DataPart part, std::int64_t shots) const override {
+    return inner_->CanDraw(part, shots);
+  }
+  Result<TaskExamples> Draw(DataPart part, std::int64_t shots, Rng& rng) override {
+    Result<TaskExamples> examples = inner_->Draw(part, shots, rng);
+    if (examples.ok()) {
+      for (float& target : examples->support.targets) target = std::nanf("");
+    }
+    return examples;
+  }
+  Result<ExampleSet> TrainingExamples(Rng& rng) override { return inner_->TrainingExamples(rng); }
+  TargetKind target_kind() const override { return inner_->target_kind(); }
+  std::int64_t task_outputs() const override { return inner_->task_outputs(); }
+  std::size_t examples() const override { return inner_->examples(); }
+
+ private:
+  std::unique_ptr<TaskGenerator> inner_;
+};
+
+TEST(SimulationTest, AClientWithoutAFiniteUpdateIsDroppedAndNamed) {
+  LearnRegistries registries = Registries();
+  const SourceFactory builtin = registries.data.sources.at("sinusoid");
+  registries.data.sources["sinusoid"] = [builtin](const google::protobuf::Any& settings) {
+    Result<OpenedSource> source = builtin(settings);
+    if (!source.ok()) return source;
+    source->generator = [inner = source->generator](
+                            const v1::Plugin& tasks, const std::string& client,
+                            std::uint64_t seed) -> Result<std::unique_ptr<TaskGenerator>> {
+      FEDMETA_ASSIGN_OR_RETURN(auto generator, inner(tasks, client, seed));
+      if (client == "site-02")
+        return std::unique_ptr<TaskGenerator>(new NanForOneClient(std::move(generator)));
+      return generator;
+    };
+    return source;
+  };
+  Recorder recorder;
+  const Result<RunSummary> summary =
+      Simulate({"federation.cohort=7", "federation.minimum_cohort=6", "evaluation.baselines=[]"},
+               recorder, registries);
+  ASSERT_TRUE(summary.ok()) << summary.error().message();
+  EXPECT_EQ(summary->status, RunStatus::kCompleted);
+  for (const RoundRecord& round : recorder.rounds) {
+    EXPECT_THAT(round.reported, SizeIs(6));
+    ASSERT_THAT(round.dropped, SizeIs(1));
+    EXPECT_EQ(round.dropped[0].client, "site-02");
+  }
+}
+
+TEST(SimulationTest, FailsWithFiguresWhenTooFewReport) {
+  LearnRegistries registries = Registries();
+  const SourceFactory builtin = registries.data.sources.at("sinusoid");
+  registries.data.sources["sinusoid"] = [builtin](const google::protobuf::Any& settings) {
+    Result<OpenedSource> source = builtin(settings);
+    if (!source.ok()) return source;
+    source->generator = [inner = source->generator](
+                            const v1::Plugin& tasks, const std::string& client,
+                            std::uint64_t seed) -> Result<std::unique_ptr<TaskGenerator>> {
+      FEDMETA_ASSIGN_OR_RETURN(auto generator, inner(tasks, client, seed));
+      return std::unique_ptr<TaskGenerator>(new NanForOneClient(std::move(generator)));
+    };
+    return source;
+  };
+  Recorder recorder;
+  const Result<RunSummary> summary = Simulate({"federation.retries=1"}, recorder, registries);
+  ASSERT_TRUE(summary.ok()) << summary.error().message();
+  EXPECT_EQ(summary->status, RunStatus::kFailed);
+  EXPECT_THAT(summary->reason, HasSubstr("0 of 4"));
+}
+
+TEST(SimulationTest, AnObserverThatFailsEndsTheRunWithItsReason) {
+  Recorder recorder;
+  recorder.fail_at = 2;
+  const Result<RunSummary> summary = Simulate({}, recorder);
+  ASSERT_FALSE(summary.ok());
+  EXPECT_THAT(summary.error().message(), HasSubstr("disk full"));
+  EXPECT_EQ(recorder.rounds.size(), 2U);
+}
+
+TEST(SimulationTest, AStopRequestEndsTheRunAsInterruptedWithASummary) {
+  std::stop_source stop;
+  Recorder recorder;
+  recorder.on_round = [&] {
+    if (recorder.rounds.size() == 3) stop.request_stop();
+  };
+  const Result<RunSummary> summary =
+      Simulate({"federation.rounds=100000"}, recorder, Registries(), stop.get_token());
+  ASSERT_TRUE(summary.ok()) << summary.error().message();
+  EXPECT_EQ(summary->status, RunStatus::kInterrupted);
+  EXPECT_TRUE(recorder.summary.has_value());
+}
+
+}  // namespace
+}  // namespace fedmeta
