@@ -18,8 +18,9 @@ class Partition {
  public:
   virtual ~Partition() = default;
   virtual std::size_t clients() const = 0;
-  /// "site-1" ... in this order: training clients first, then validation, then hold-outs.
-  /// Zero-padded to equal width ("site-001"), so that order by name is order by number.
+  /// "site-1" ... (scheme column: the file's names, ascending): training clients first, then
+  /// validation, then hold-outs. Zero-padded to equal width ("site-001"), so that order by name is
+  /// order by number.
   virtual std::string name(std::size_t client) const = 0;
   virtual v1::Role role(std::size_t client) const = 0;
   /// Null view where the source has no table.

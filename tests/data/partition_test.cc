@@ -212,9 +212,14 @@ TEST(PartitionTest, DirichletGivesUpWithNumbers) {
 
 TEST(PartitionTest, DirichletRepeatsDrawsThatLeaveAClientTooFew) {
   v1::Partition settings = Settings("dirichlet", 5);
+  settings.set_alpha(0.1);
   settings.set_minimum_examples(10);
-  const auto partition = MustMake(settings, Table(5, 40));
-  for (std::size_t i = 0; i < 5; ++i) EXPECT_GE(ViewOf(*partition, i).size(), 10U);
+  const auto table = Table(5, 40);
+  // So unequal that the first draw of some of these seeds leaves a client with fewer.
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    const auto partition = MustMake(settings, table, seed);
+    for (std::size_t i = 0; i < 5; ++i) EXPECT_GE(ViewOf(*partition, i).size(), 10U) << seed;
+  }
 }
 
 TEST(PartitionTest, OwnLabelsArePermutationsThatDifferBetweenClients) {
@@ -287,6 +292,7 @@ TEST(SharedPartitionTest, AHundredThousandClientsShareOneListOfRows) {
   const DatasetView first = ViewOf(*partition, 0);
   const DatasetView last = ViewOf(*partition, 98'999);
   EXPECT_EQ(first.rows, last.rows);
+  EXPECT_NE(first.by_class, nullptr);
   EXPECT_EQ(first.by_class, last.by_class);
   EXPECT_TRUE(first.code_of.empty());
   EXPECT_EQ(partition->name(0), "site-000001");
