@@ -26,7 +26,7 @@ struct Describer {
     return "timer at " + std::to_string(i.at.time_since_epoch().count());
   }
   std::string operator()(const Persist& i) const {
-    const char* what = i.record == Record::kBeginAttempt    ? "begin "
+    const char* what = i.record == Record::kBeginAttempt  ? "begin "
                        : i.record == Record::kCommitRound ? "commit "
                                                           : "abandon ";
     return "persist " + std::string(what) + i.plan.key().ToString() +

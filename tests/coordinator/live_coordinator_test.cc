@@ -1,0 +1,177 @@
+#include "fedmeta/coordinator/live_coordinator.h"
+
+#include "engine_harness.h"
+#include "fake_run.h"
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace fedmeta {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::Each;
+using ::testing::FloatEq;
+using ::testing::HasSubstr;
+using ::testing::Key;
+using ::testing::StartsWith;
+
+class LiveCoordinatorTest : public ::testing::Test {
+ protected:
+  LiveCoordinatorTest() : experiment_(DemoExperiment(3, 3, 2)) {
+    experiment_.mutable_data()->set_name("numbers");
+    LoseAfter(std::chrono::seconds(60));
+  }
+
+  void LoseAfter(Duration duration) {
+    auto& lost_after = *experiment_.mutable_federation()->mutable_lost_after();
+    lost_after.set_seconds(duration.count() / 1000);
+    lost_after.set_nanos(static_cast<std::int32_t>(duration.count() % 1000) * 1'000'000);
+  }
+
+  LiveCoordinator& Start() {
+    v1::Limits limits;
+    limits.set_connections(10);
+    limits.set_model_mib(1);
+    limits.set_staging_slots(2);
+    coordinator_ = LiveCoordinator::Create({.experiment = experiment_,
+                                            .limits = limits,
+                                            .legs = {TinyLeg("maml")},
+                                            .registry = BuiltinServer()},
+                                           *store_, observer_, clock_, *logger_);
+    coordinator_->Start();
+    return *coordinator_;
+  }
+
+  v1::Experiment experiment_;
+  std::unique_ptr<RoundStore> store_ = MakeMemoryStore();
+  RecordingObserver observer_;
+  SystemClock clock_;
+  std::unique_ptr<Logger> logger_ = MakeNullLogger();
+  std::unique_ptr<LiveCoordinator> coordinator_;
+};
+
+TEST_F(LiveCoordinatorTest, RunsThreeClientsToTheEnd) {
+  LiveCoordinator& coordinator = Start();
+  FakeClient a(coordinator, {.name = "a", .update = 1});
+  FakeClient b(coordinator, {.name = "b", .update = 2});
+  FakeClient c(coordinator, {.name = "c", .update = 6});
+  const Result<RunSummary> summary = coordinator.Wait(10000);
+  ASSERT_TRUE(summary.ok()) << summary.error().message();
+  EXPECT_EQ(summary->status, RunStatus::kCompleted);
+  EXPECT_EQ(summary->rounds, 3U);
+  EXPECT_EQ(summary->reports, 9U);
+  EXPECT_EQ(summary->dropped, 0U);
+  // Three rounds, each subtracts the mean (1 + 2 + 6) / 3 = 3.
+  EXPECT_THAT(observer_.checkpoint("final"), Each(FloatEq(-9)));
+  EXPECT_THAT(observer_.metadata("final"),
+              AllOf(Contains(Key("tuned")), Contains(Key("assignment")), Contains(Key("layout"))));
+  for (FakeClient* client : {&a, &b, &c}) {
+    client->Wait();
+    EXPECT_TRUE(client->told_all_done());
+    EXPECT_FALSE(client->told_failed());
+    EXPECT_EQ(client->counted(), 3U);
+  }
+  EXPECT_EQ(observer_.lines().back(), "finished 0");
+}
+
+TEST_F(LiveCoordinatorTest, ClosesARoundWithoutTheClientThatDisappeared) {
+  LoseAfter(Duration(1500));
+  LiveCoordinator& coordinator = Start();
+  FakeClient a(coordinator, {.name = "a", .update = 1});
+  FakeClient b(coordinator, {.name = "b", .update = 2});
+  FakeClient c(coordinator, {.name = "c", .update = 6, .on_plan = [](const v1::RoundPlan& plan) {
+                               return plan.key().round() < 2;
+                             }});
+  const Result<RunSummary> summary = coordinator.Wait(10000);
+  ASSERT_TRUE(summary.ok()) << summary.error().message();
+  EXPECT_EQ(summary->rounds, 3U);
+  EXPECT_THAT(observer_.lines(), Contains("round maml 2.1 2 reported dropped c (lost)"));
+  EXPECT_THAT(observer_.lines(), Contains("round maml 3.1 2 reported"));
+  EXPECT_THAT(observer_.lines(), Contains(StartsWith("note c lost: silent")));
+  // 3, then twice the mean of those who remained, 1.5.
+  EXPECT_THAT(observer_.checkpoint("final"), Each(FloatEq(-6)));
+}
+
+TEST_F(LiveCoordinatorTest, LetsALostClientComeBack) {
+  LoseAfter(Duration(1500));
+  LiveCoordinator& coordinator = Start();
+  FakeClient a(coordinator, {.name = "a", .update = 1});
+  FakeClient b(coordinator, {.name = "b", .update = 2, .on_plan = [&](const v1::RoundPlan& plan) {
+                               // Round 3 waits until c is back.
+                               if (plan.key().round() == 3) observer_.WaitFor("note c is back");
+                               return true;
+                             }});
+  FakeClient c(coordinator, {.name = "c", .update = 6, .on_plan = [](const v1::RoundPlan& plan) {
+                               return plan.key().round() < 2;
+                             }});
+  c.Wait();
+  FakeClient again(coordinator, {.name = "c", .update = 6});
+  const Result<RunSummary> summary = coordinator.Wait(10000);
+  ASSERT_TRUE(summary.ok()) << summary.error().message();
+  EXPECT_EQ(summary->rounds, 3U);
+  EXPECT_THAT(observer_.lines(), Contains("note c is back"));
+  again.Wait();
+  EXPECT_TRUE(again.told_all_done());
+}
+
+TEST_F(LiveCoordinatorTest, CancelTellsClientsAndWritesASummary) {
+  LiveCoordinator& coordinator = Start();
+  FakeClient a(coordinator, {.name = "a"});
+  FakeClient b(coordinator, {.name = "b"});
+  observer_.WaitFor("note b joined");  // two of three: round 1 waits
+  coordinator.Cancel("SIGTERM", true);
+  const Result<RunSummary> summary = coordinator.Wait(10000);
+  ASSERT_TRUE(summary.ok()) << summary.error().message();
+  EXPECT_EQ(summary->status, RunStatus::kInterrupted);
+  EXPECT_EQ(summary->reason, "SIGTERM");
+  EXPECT_EQ(observer_.lines().back(), "finished 3");
+  a.Wait();
+  EXPECT_TRUE(a.told_all_done());
+}
+
+TEST_F(LiveCoordinatorTest, AFullDiskEndsTheRunWithItsReason) {
+  observer_.failing = "round maml 2";
+  LiveCoordinator& coordinator = Start();
+  FakeClient a(coordinator, {.name = "a"});
+  FakeClient b(coordinator, {.name = "b"});
+  FakeClient c(coordinator, {.name = "c"});
+  const Result<RunSummary> summary = coordinator.Wait(10000);
+  ASSERT_FALSE(summary.ok());
+  EXPECT_THAT(summary.error().message(), HasSubstr("disk full"));
+  EXPECT_EQ(ExitCode(summary.error()), 1);
+  EXPECT_THAT(observer_.lines(), Contains("finished 1"));
+  a.Wait();
+  EXPECT_TRUE(a.told_failed());
+}
+
+TEST_F(LiveCoordinatorTest, RefusesAClientWithoutTheData) {
+  LiveCoordinator& coordinator = Start();
+  v1::ClientHello hello;
+  hello.mutable_version()->set_major(1);
+  (*hello.mutable_data())["letters"] = v1::ROLE_TRAIN;
+  const auto welcome = Await<v1::Welcome>(
+      [&](auto done) { coordinator.Join(ClientId("a"), hello, std::move(done)); });
+  ASSERT_FALSE(welcome.ok());
+  EXPECT_EQ(welcome.error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_THAT(welcome.error().message(), HasSubstr("numbers"));
+}
+
+TEST_F(LiveCoordinatorTest, AStateLargerThanTheLimitEndsTheRunAtOnce) {
+  v1::Limits limits;
+  limits.set_connections(10);
+  limits.set_model_mib(1);
+  limits.set_staging_slots(1);
+  coordinator_ = LiveCoordinator::Create({.experiment = experiment_,
+                                          .limits = limits,
+                                          .legs = {TinyLeg("maml", 300'000)},
+                                          .registry = BuiltinServer()},
+                                         *store_, observer_, clock_, *logger_);
+  coordinator_->Start();
+  const Result<RunSummary> summary = coordinator_->Wait(0);
+  ASSERT_FALSE(summary.ok());
+  EXPECT_THAT(summary.error().message(), HasSubstr("limits.model_mib"));
+}
+
+}  // namespace
+}  // namespace fedmeta
