@@ -307,11 +307,13 @@ fi
 
 # --- 6: a site that never took part ---
 new=site-$((sites + 1))
+episodes=100
+[ $short = no ] || episodes=10
 for shots in 1 5; do
   step 6 "a new site, its own codes, $shots example$([ $shots = 1 ] || echo s) of each of 4 classes"
   attend "adapt-$shots" "$bin/fedmeta-learn" adapt --model "$out/run" --data "$out/$new/client.yaml" --shots $shots \
-    --out "$out/adapted-$shots" || fail "fedmeta adapt failed" "adapt-$shots"
-  indent < "$out/logs/adapt-$shots.log"
+    --episodes $episodes --out "$out/adapted-$shots" || fail "fedmeta adapt failed" "adapt-$shots"
+  grep -vE '^(adapting|wrote) ' "$out/logs/adapt-$shots.log" | indent
 done
 [ $short = no ] || echo "      ($rounds rounds show that it works, not how good it gets: leave out --short for that)"
 echo
