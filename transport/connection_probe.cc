@@ -18,16 +18,6 @@ constexpr std::size_t kMaximumAnswer = 16 * 1024;  // of a proxy
 Error Unreachable(const std::string& what) { return {ErrorCode::kUnavailable, what}; }
 Error Refused(const std::string& what) { return {ErrorCode::kUnauthenticated, what}; }
 
-std::string Text(const HostPort& at) { return at.host + ":" + std::to_string(at.port); }
-
-std::string Base64(std::string_view text) {
-  std::string encoded(4 * ((text.size() + 2) / 3), '\0');
-  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()),
-                  reinterpret_cast<const unsigned char*>(text.data()),
-                  static_cast<int>(text.size()));
-  return encoded;
-}
-
 /// One connection attempt; every wait is bounded and ends with `stop`.
 class Probe {
  public:
@@ -80,16 +70,16 @@ class Probe {
       asio::async_connect(socket_, found, [done](error_code e, const auto&) { done(e); });
     });
     if (error)
-      return Unreachable("cannot reach the " + who + " at " + Text(at) + ": " + error.message());
+      return Unreachable("cannot reach the " + who + " at " + at.ToString() + ": " +
+                         error.message());
     return {};
   }
 
   Status OpenTunnel(const DialTarget::Proxy& proxy) {
     std::string request =
         "CONNECT " + target_.address + " HTTP/1.1\r\nHost: " + target_.address + "\r\n";
-    if (!proxy.user.empty()) {
-      request += "Proxy-Authorization: Basic " +
-                 Base64(proxy.user + ":" + std::string(proxy.password.Expose())) + "\r\n";
+    if (const std::string credentials = ProxyAuthorization(proxy); !credentials.empty()) {
+      request += "Proxy-Authorization: " + credentials + "\r\n";
     }
     request += "\r\n";
     error_code error = Await([&](const auto& done) {
@@ -104,7 +94,7 @@ class Probe {
                                [done](error_code e, std::size_t) { done(e); });
       });
     }
-    const std::string where = "proxy " + Text(proxy.at);
+    const std::string where = "proxy " + proxy.at.ToString();
     const int code =
         answer.starts_with("HTTP/1.") && answer.size() > 12 ? std::atoi(answer.c_str() + 9) : 0;
     if (code >= 200 && code < 300) return {};
@@ -138,7 +128,10 @@ class Probe {
     asio::ssl::stream<asio::ip::tcp::socket&> tls(socket_, context);
     SSL* ssl = tls.native_handle();
     tls.set_verify_mode(asio::ssl::verify_peer, error);
-    tls.set_verify_callback(asio::ssl::host_name_verification(target_.server_name), error);
+    X509_VERIFY_PARAM* expected = SSL_get0_param(ssl);
+    if (X509_VERIFY_PARAM_set1_ip_asc(expected, target_.server_name.c_str()) != 1) {
+      X509_VERIFY_PARAM_set1_host(expected, target_.server_name.c_str(), 0);
+    }
     SSL_set_tlsext_host_name(ssl, target_.server_name.c_str());
     constexpr unsigned char kHttp2[] = {2, 'h', '2'};
     SSL_set_alpn_protos(ssl, kHttp2, sizeof(kHttp2));
@@ -160,17 +153,16 @@ class Probe {
 
   Status HandshakeFailed(SSL* ssl, const error_code& error) const {
     const std::string who = "the server at " + target_.address;
-    if (const long verdict = SSL_get_verify_result(ssl); verdict != X509_V_OK) {
+    const long verdict = SSL_get_verify_result(ssl);
+    if (verdict == X509_V_ERR_HOSTNAME_MISMATCH || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH) {
+      return Refused("the certificate of " + who + " is not for the name '" + target_.server_name +
+                     "': set coordinator.server_name to a name it carries");
+    }
+    if (verdict != X509_V_OK) {
       return Refused(
           who + " is not the coordinator of this federation: its certificate does not verify (" +
           X509_verify_cert_error_string(verdict) +
           "); it must be issued by the authority in identity.trust");
-    }
-    if (error.category() == asio::error::get_ssl_category() &&
-        ERR_GET_REASON(static_cast<unsigned long>(error.value())) ==
-            SSL_R_CERTIFICATE_VERIFY_FAILED) {
-      return Refused("the certificate of " + who + " is not for the name '" + target_.server_name +
-                     "': set coordinator.server_name to a name it carries");
     }
     return Unreachable("TLS with " + who + " failed: " + error.message());
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 
 #include "fedmeta/core/file.h"
 
@@ -51,6 +52,16 @@ Result<DialTarget::Proxy> ParseProxy(const std::string& url, const std::string& 
 }
 
 }  // namespace
+
+std::string ProxyAuthorization(const DialTarget::Proxy& proxy) {
+  if (proxy.user.empty()) return "";
+  const std::string text = proxy.user + ":" + std::string(proxy.password.Expose());
+  std::string encoded(4 * ((text.size() + 2) / 3), '\0');
+  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()),
+                  reinterpret_cast<const unsigned char*>(text.data()),
+                  static_cast<int>(text.size()));
+  return "Basic " + encoded;
+}
 
 Result<DialTarget> ParseDialTarget(const v1::CoordinatorAddress& address) {
   DialTarget target;

@@ -22,6 +22,9 @@ struct DialTarget {
   std::optional<Proxy> proxy;
   int keepalive_ms = 30'000;
 };
+/// Value of the header Proxy-Authorization; empty without a user. A secret.
+std::string ProxyAuthorization(const DialTarget::Proxy& proxy);
+
 /// Reads the proxy's password. Errors name the key of the client file.
 Result<DialTarget> ParseDialTarget(const v1::CoordinatorAddress& address);
 

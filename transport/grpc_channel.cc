@@ -16,31 +16,17 @@ constexpr int kConnectTimeoutMs = 10'000;
 constexpr int kFirstReconnectMs = 200;
 constexpr int kLastReconnectMs = 800;
 
-std::string PercentEncode(std::string_view text) {
-  constexpr char kDigits[] = "0123456789ABCDEF";
-  std::string encoded;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    if (plain) {
-      encoded += c;
-    } else {
-      encoded += {'%', kDigits[byte >> 4], kDigits[byte & 15]};
-    }
-  }
-  return encoded;
-}
+// The arguments by which gRPC's own proxy support tells its CONNECT handshake what to do. Set here
+// directly: a proxy in GRPC_ARG_HTTP_PROXY is passed over, and the coordinator dialled without it,
+// when no_proxy says so or the password holds an '@'.
+constexpr char kConnectServer[] = "grpc.http_connect_server";
+constexpr char kConnectHeaders[] = "grpc.http_connect_headers";
 
-std::string ProxyUri(const DialTarget::Proxy& proxy) {
-  std::string uri = "http://";
-  if (!proxy.user.empty()) {
-    uri += PercentEncode(proxy.user);
-    if (!proxy.password.empty()) uri += ":" + PercentEncode(proxy.password.Expose());
-    uri += "@";
+void GoThroughProxy(const DialTarget& target, grpc::ChannelArguments& arguments) {
+  arguments.SetString(kConnectServer, target.address);
+  if (const std::string credentials = ProxyAuthorization(*target.proxy); !credentials.empty()) {
+    arguments.SetString(kConnectHeaders, "Proxy-Authorization:" + credentials);
   }
-  const bool ipv6 = proxy.at.host.find(':') != std::string::npos;
-  return uri + (ipv6 ? "[" + proxy.at.host + "]" : proxy.at.host) + ":" +
-         std::to_string(proxy.at.port);
 }
 
 }  // namespace
@@ -60,13 +46,14 @@ std::shared_ptr<grpc::Channel> MakeChannel(const DialTarget& target,
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kLastReconnectMs);
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);  // the link retries
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, target.proxy ? 1 : 0);
-  if (target.proxy) arguments.SetString(GRPC_ARG_HTTP_PROXY, ProxyUri(*target.proxy));
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // not that of the environment
+  if (target.proxy) GoThroughProxy(target, arguments);
   const grpc::SslCredentialsOptions tls{
       .pem_root_certs = credentials.trust_pem,
       .pem_private_key = std::string(credentials.key_pem.Expose()),
       .pem_cert_chain = credentials.certificate_pem};
-  return grpc::CreateCustomChannel(target.address, grpc::SslCredentials(tls), arguments);
+  const std::string dialled = target.proxy ? target.proxy->at.ToString() : target.address;
+  return grpc::CreateCustomChannel(dialled, grpc::SslCredentials(tls), arguments);
 }
 
 }  // namespace fedmeta

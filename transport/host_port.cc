@@ -4,6 +4,11 @@
 
 namespace fedmeta {
 
+std::string HostPort::ToString() const {
+  const bool ipv6 = host.find(':') != std::string::npos;
+  return (ipv6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
 Result<HostPort> ParseHostPort(std::string_view text) {
   const auto refuse = [&](const char* why) {
     return Error(ErrorCode::kInvalidArgument, "'" + std::string(text) + "' " + why +

@@ -31,26 +31,42 @@ class Relay::Pair : public std::enable_shared_from_this<Pair> {
 
  private:
   using Buffer = std::array<char, 16384>;
-  void Pump(tcp::socket& from, tcp::socket& to, Buffer& buffer) {
-    from.async_read_some(asio::buffer(buffer), [this, self = shared_from_this(), &from, &to,
-                                                &buffer](error_code error, std::size_t size) {
+  struct Way {
+    explicit Way(asio::io_context& io) : pause(io) {}
+    Buffer buffer{};
+    asio::steady_timer pause;
+  };
+
+  void Pump(tcp::socket& from, tcp::socket& to, Way& way) {
+    if (relay_.held_ || relay_.throttled_) {
+      way.pause.expires_after(std::chrono::milliseconds(10));
+      way.pause.async_wait([this, self = shared_from_this(), &from, &to, &way](error_code) {
+        relay_.held_ ? Pump(from, to, way) : Carry(from, to, way);
+      });
+      return;
+    }
+    Carry(from, to, way);
+  }
+  void Carry(tcp::socket& from, tcp::socket& to, Way& way) {
+    from.async_read_some(asio::buffer(way.buffer), [this, self = shared_from_this(), &from, &to,
+                                                    &way](error_code error, std::size_t size) {
       if (error) return Close();
       carried_ += size;
       if (relay_.cuts_left_ > 0 && carried_ > relay_.cut_after_) {
         --relay_.cuts_left_;
         return Close();
       }
-      asio::async_write(to, asio::buffer(buffer, size),
-                        [this, self, &from, &to, &buffer](error_code failed, std::size_t) {
+      asio::async_write(to, asio::buffer(way.buffer, size),
+                        [this, self, &from, &to, &way](error_code failed, std::size_t) {
                           if (failed) return Close();
-                          Pump(from, to, buffer);
+                          Pump(from, to, way);
                         });
     });
   }
 
   Relay& relay_;
   tcp::socket near_, far_;
-  Buffer up_, down_;
+  Way up_{relay_.io_}, down_{relay_.io_};
   std::uint64_t carried_ = 0;
 };
 
@@ -91,6 +107,16 @@ void Relay::CutAfter(std::uint64_t bytes, int times) {
     cut_after_ = bytes;
     cuts_left_ = times;
   });
+}
+
+void Relay::Hold() {
+  asio::post(io_, [this] { held_ = true; });
+}
+void Relay::Resume() {
+  asio::post(io_, [this] { held_ = false; });
+}
+void Relay::Throttle() {
+  asio::post(io_, [this] { throttled_ = true; });
 }
 
 }  // namespace fedmeta

@@ -22,6 +22,11 @@ class Relay {
   void Cut();
   /// Breaks each connection once it has carried so many bytes in all, as often as said.
   void CutAfter(std::uint64_t bytes, int times = 1);
+  /// Carries nothing more, with every connection open, until Resume.
+  void Hold();
+  void Resume();
+  /// Carries at most 16 KiB each 10 ms and direction.
+  void Throttle();
 
  private:
   class Pair;
@@ -34,6 +39,7 @@ class Relay {
   std::list<std::weak_ptr<Pair>> pairs_;
   std::uint64_t cut_after_ = 0;
   int cuts_left_ = 0;
+  bool held_ = false, throttled_ = false;
   std::jthread thread_;
 };
 
