@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::size_t kSmallestBar = 10, kLargestBar = 30;
 constexpr std::size_t kNamedClients = 3;
+/// A live federation shows no quantiles over fewer.
+constexpr std::size_t kDisclosing = 10;
 
 std::string PadLeft(const std::string& text, std::size_t width) {
   return text.size() >= width ? text : std::string(width - text.size(), ' ') + text;
@@ -111,20 +113,24 @@ double ClientMean(const EvaluationCell& cell, bool classification) {
   return Mean(classification ? cell.sums.mean_correct : cell.sums.mean_loss, cell.sums.clients);
 }
 
-/// The figure below which a tenth of the clients are (above which, for losses); NaN without
-/// disclosing clients.
-double Worst(std::span<const EvaluationRecord> records, const EvaluationCell& like,
-             bool classification) {
+/// Mean over the worst tenth of the disclosing clients, at least one; NaN where they are too few to
+/// show.
+double Worst(const RunHeading& heading, std::span<const EvaluationRecord> records,
+             const EvaluationCell& like) {
   std::vector<double> values;
-  const double sign = classification ? 1 : -1;
   for (const EvaluationRecord& record : records) {
     const EvaluationCell* cell = record.client.empty() ? nullptr : FindCell(record, like);
     if (cell != nullptr && cell->sums.clients > 0)
-      values.push_back(sign * ClientMean(*cell, classification));
+      values.push_back(ClientMean(*cell, heading.classification));
   }
-  if (values.empty()) return std::numeric_limits<double>::quiet_NaN();
-  return sign * (values.size() < 10 ? *std::min_element(values.begin(), values.end())
-                                    : TenthPercentile(values));
+  if (values.empty() || (heading.live && values.size() < kDisclosing))
+    return std::numeric_limits<double>::quiet_NaN();
+  std::sort(values.begin(), values.end());
+  if (!heading.classification) std::reverse(values.begin(), values.end());
+  const std::size_t worst = std::max<std::size_t>(1, values.size() / 10);
+  double sum = 0;
+  for (std::size_t i = 0; i < worst; ++i) sum += values[i];
+  return sum / static_cast<double>(worst);
 }
 
 /// As many of the columns as fit: always the first and the last, evenly spread between.
@@ -236,7 +242,8 @@ EvaluationFigures MakeEvaluationFigures(const RunHeading& heading,
         shots.size() > 1 ? ", " + Counted(shot, "example", "examples") : std::string();
     EvaluationFigures::Row mean{classification ? "accuracy mean" + suffix : "loss mean" + suffix,
                                 {}};
-    EvaluationFigures::Row worst{"worst decile" + suffix, {}};
+    EvaluationFigures::Row worst{(count < kDisclosing ? "worst client" : "worst decile") + suffix,
+                                 {}};
     bool has_worst = false;
     for (const std::uint32_t step : figures.steps) {
       const EvaluationCell* chosen =
@@ -245,7 +252,7 @@ EvaluationFigures MakeEvaluationFigures(const RunHeading& heading,
       const double value = cell == nullptr ? std::numeric_limits<double>::quiet_NaN()
                                            : ClientMean(*cell, classification);
       const double low = cell == nullptr ? std::numeric_limits<double>::quiet_NaN()
-                                         : Worst(records, *cell, classification);
+                                         : Worst(heading, records, *cell);
       has_worst = has_worst || std::isfinite(low);
       mean.values.push_back(classification ? Percent(value) : Fixed(value, 3));
       worst.values.push_back(classification ? Percent(low) : Fixed(low, 3));
@@ -261,7 +268,9 @@ std::vector<std::string> EvaluationTable(const EvaluationFigures& figures, std::
   constexpr std::string_view kSteps = "steps:";
   const std::vector<std::size_t> columns = ColumnsThatFit(
       figures.steps.size(), (width - std::min(width, kLabel + kSteps.size())) / kColumn);
-  std::vector<std::string> lines = {figures.title, std::string(kLabel, ' ') + std::string(kSteps)};
+  std::vector<std::string> lines = {figures.title};
+  if (figures.title.size() >= kLabel) lines.emplace_back();
+  lines.back() = PadRight(lines.back(), kLabel) + std::string(kSteps);
   for (const std::size_t column : columns)
     lines.back() += PadLeft(std::to_string(figures.steps[column]), kColumn);
   for (const EvaluationFigures::Row& row : figures.rows) {

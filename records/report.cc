@@ -57,8 +57,10 @@ std::string Appendix(const ReportData& data) {
   html +=
       "</section>\n<section><h2>On what, and from which data?</h2><table "
       "class=\"manifest\"><tbody>";
-  for (const auto& [name, value] : data.manifest)
+  for (const auto& [name, value] : data.manifest) {
+    if (name.starts_with("checkpoints.round-")) continue;  // many, and in manifest.json
     html += "<tr><th scope=\"row\">" + Escaped(name) + "</th><td>" + Escaped(value) + "</td></tr>";
+  }
   return html + "</tbody></table></section>\n";
 }
 

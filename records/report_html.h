@@ -8,7 +8,7 @@ namespace fedmeta {
 
 /// A row of a table. `color` >= 0: the first cell carries the swatch of that colour.
 struct TableRow {
-  std::vector<std::string> cells;
+  std::vector<std::string> cells = {};
   int color = -1;
 };
 /// Text is escaped; all columns but the first are right-aligned.

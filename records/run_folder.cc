@@ -55,16 +55,6 @@ ordered_json ManifestObject(const ManifestFacts& facts, WallTime started) {
   return object;
 }
 
-/// Appends whole lines; what was written of a line that did not fit is taken back.
-Status AppendLines(const std::filesystem::path& path, const std::string& lines) {
-  std::error_code error;
-  std::uintmax_t size = std::filesystem::file_size(path, error);
-  if (error) size = 0;
-  Status status = AppendFile(path, lines);
-  if (!status.ok()) std::filesystem::resize_file(path, size, error);
-  return status;
-}
-
 /// The tensors of the first segment keep their `state_dict` names; those of further segments, which
 /// may repeat them, are prefixed.
 SafeTensors ToSafeTensors(const StateLayout& layout, std::span<const float> state,
@@ -120,9 +110,9 @@ class RunFolderOnDisk final : public RunFolder {
 
   Status RoundDone(const RoundRecord& record) override {
     FEDMETA_RETURN_IF_ERROR(
-        AppendLines(dir_ / "rounds.jsonl", RoundLine(record, heading_.classification)));
-    return AppendLines(dir_ / "metrics.csv",
-                       RoundRows(record, methods_[record.leg], heading_.classification));
+        AppendFile(dir_ / "rounds.jsonl", RoundLine(record, heading_.classification)));
+    return AppendFile(dir_ / "metrics.csv",
+                      RoundRows(record, methods_[record.leg], heading_.classification));
   }
 
   Status Evaluated(std::span<const EvaluationRecord> records) override {
@@ -131,8 +121,8 @@ class RunFolderOnDisk final : public RunFolder {
       lines += EvaluationLines(record, heading_.classification);
       rows += EvaluationRows(record, heading_.classification);
     }
-    FEDMETA_RETURN_IF_ERROR(AppendLines(dir_ / "evaluation.jsonl", lines));
-    return AppendLines(dir_ / "metrics.csv", rows);
+    FEDMETA_RETURN_IF_ERROR(AppendFile(dir_ / "evaluation.jsonl", lines));
+    return AppendFile(dir_ / "metrics.csv", rows);
   }
 
   Status Checkpoint(const std::string& name, const StateLayout& layout,
@@ -150,7 +140,7 @@ class RunFolderOnDisk final : public RunFolder {
   }
 
   Status Note(const std::string& text) override {
-    return AppendLines(dir_ / "notes.txt", FormatUtc(clock_.Wall()) + " " + text + "\n");
+    return AppendFile(dir_ / "notes.txt", FormatUtc(clock_.Wall()) + " " + text + "\n");
   }
 
   Status Finished(const RunSummary& summary) override {

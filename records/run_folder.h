@@ -18,9 +18,9 @@ namespace fedmeta {
 class RunFolder : public RunObserver {
  public:
   struct Options {
-    std::filesystem::path dir;    ///< created; refused when it already holds a run
-    std::string experiment_yaml;  ///< resolved
-    ManifestFacts manifest;
+    std::filesystem::path dir = {};    ///< created; refused when it already holds a run
+    std::string experiment_yaml = {};  ///< resolved
+    ManifestFacts manifest = {};
   };
   static Result<std::unique_ptr<RunFolder>> Create(const Options& options, const Clock& clock);
   virtual const std::filesystem::path& dir() const = 0;

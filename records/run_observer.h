@@ -13,10 +13,10 @@ namespace fedmeta {
 
 /// What is known when a run starts, for headings.
 struct RunHeading {
-  std::string experiment, model, algorithm;  ///< "conv4", "maml, 5 steps"
+  std::string experiment = {}, model = {}, algorithm = {};  ///< "conv4", "maml, 5 steps"
   std::uint64_t parameters = 0, seed = 0, rounds = 0;
   std::uint32_t clients = 0, holdout_clients = 0, cohort = 0;
-  std::string out;
+  std::string out = {};
   bool live = false;
   bool classification = true;  ///< false: regression; losses only, no accuracies
 };

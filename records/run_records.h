@@ -11,25 +11,25 @@
 namespace fedmeta {
 
 struct DroppedClient {
-  std::string client, phase, reason;
+  std::string client = {}, phase = {}, reason = {};
 };
 
 /// One line of rounds.jsonl: a committed training round, or an abandoned attempt (committed false,
 /// with the reason).
 struct RoundRecord {
-  std::string leg;  ///< "maml", "fedavg-2"
+  std::string leg = {};  ///< "maml", "fedavg-2"
   std::uint64_t round = 0;
   std::uint32_t attempt = 1;
   bool committed = true;
-  std::string reason;  ///< of an abandoned attempt
-  std::vector<std::string> cohort, reported;
-  std::vector<DroppedClient> dropped;
-  MetricSums metrics;  ///< summed over the reporting clients
+  std::string reason = {};  ///< of an abandoned attempt
+  std::vector<std::string> cohort = {}, reported = {};
+  std::vector<DroppedClient> dropped = {};
+  MetricSums metrics = {};  ///< summed over the reporting clients
   std::uint64_t bytes_down = 0,
                 bytes_up = 0;  ///< state, assignment, plan and payload bytes, without framing
   double wall_s = 0;
-  std::map<std::string, double>
-      parts_s;  ///< "wait", "add", "apply", "commit", in simulation "train"
+  std::map<std::string, double> parts_s =
+      {};  ///< "wait", "add", "apply", "commit", in simulation "train"
 };
 
 /// One evaluated client (simulation, or a site that discloses), or the sum over sites (client
@@ -38,15 +38,15 @@ struct EvaluationCell {
   std::uint32_t shots = 0;
   double learning_rate = 0;
   std::uint32_t steps = 0;
-  MetricSums sums;
+  MetricSums sums = {};
 };
 struct EvaluationRecord {
-  std::string leg, method;
+  std::string leg = {}, method = {};
   std::uint64_t round = 0;
-  std::string client;  ///< empty: summed
+  std::string client = {};  ///< empty: summed
   bool holdout =
       false;  ///< test part of hold-outs (or of participants where there are none), else validation
-  std::vector<EvaluationCell> cells;  ///< shots x learning rates x steps, steps fastest
+  std::vector<EvaluationCell> cells = {};  ///< shots x learning rates x steps, steps fastest
 };
 
 /// Means over evaluated clients at one (shots, steps), at the learning rate that validation chose
@@ -56,45 +56,41 @@ struct FinalCell {
   double learning_rate = 0;
   bool tuned = false;  ///< steps too were chosen on validation
   double accuracy_mean = 0, loss_mean = 0;
-  std::optional<double> accuracy_std,
-      accuracy_worst_decile;  ///< null: fewer than 10 disclosing clients (worst client below 10 in
-                              ///< simulation)
+  std::optional<double> accuracy_std = {},
+                        accuracy_worst_decile = {};  ///< null: fewer than 10 disclosing clients
+                                                     ///< (worst client below 10 in simulation)
   std::uint32_t clients = 0;
   double diverged_share = 0;
 };
 struct MethodSummary {
-  std::string method, leg;  ///< the leg that validation chose
+  std::string method = {}, leg = {};  ///< the leg that validation chose
   std::uint64_t best_round = 0;
   double validation_score = 0;
-  std::vector<FinalCell> cells;
+  std::vector<FinalCell> cells = {};
 };
-
-/// 10th percentile, linear between order statistics; `values` not empty. For losses, negate in and
-/// out.
-double TenthPercentile(std::vector<double> values);
 
 enum class RunStatus { kCompleted, kFailed, kCancelled, kInterrupted };
 std::string RunStatusName(RunStatus status);
 
 struct RunSummary {
   RunStatus status = RunStatus::kCompleted;
-  std::string reason;        ///< why not completed
+  std::string reason = {};   ///< why not completed
   std::uint64_t rounds = 0;  ///< committed, of the main leg
   std::uint64_t parameters = 0;
   std::uint64_t reports = 0, dropped = 0;
   double wall_s = 0;
-  MethodSummary main;
-  std::vector<MethodSummary> baselines;
+  MethodSummary main = {};
+  std::vector<MethodSummary> baselines = {};
 };
 
 /// What manifest.json says beside versions, which RunFolder fills in.
 struct ManifestFacts {
-  std::string protocol;        ///< "1.0"
-  std::string blas, libtorch;  ///< empty where not linked
+  std::string protocol = {};             ///< "1.0"
+  std::string blas = {}, libtorch = {};  ///< empty where not linked
   std::uint32_t threads = 0;
   std::uint64_t seed = 0;
-  std::map<std::string, std::string> data_fingerprints;
-  std::string mode;  ///< "simulation" or "live"
+  std::map<std::string, std::string> data_fingerprints = {};
+  std::string mode = {};  ///< "simulation" or "live"
 };
 
 }  // namespace fedmeta

@@ -14,15 +14,15 @@
 namespace fedmeta {
 
 struct NamedTensor {
-  std::string name;
-  std::vector<std::int64_t> shape;
-  std::vector<float> values;
+  std::string name = {};
+  std::vector<std::int64_t> shape = {};
+  std::vector<float> values = {};
 };
 
 /// The safetensors format (8-byte length, JSON header, data): F32 tensors and string metadata.
 struct SafeTensors {
-  std::map<std::string, std::string> metadata;
-  std::vector<NamedTensor> tensors;                      ///< in the order written
+  std::map<std::string, std::string> metadata = {};
+  std::vector<NamedTensor> tensors = {};                 ///< in the order written
   const NamedTensor* Find(std::string_view name) const;  ///< null: no such tensor
 };
 

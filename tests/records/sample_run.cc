@@ -68,7 +68,8 @@ FinalCell Final(const SampleRun& run, int method, std::uint64_t round, std::uint
     double squares = 0;
     for (const double accuracy : accuracies) squares += std::pow(accuracy - cell.accuracy_mean, 2);
     cell.accuracy_std = std::sqrt(squares / static_cast<double>(accuracies.size() - 1));
-    if (accuracies.size() >= 10) cell.accuracy_worst_decile = TenthPercentile(accuracies);
+    if (accuracies.size() >= 10)
+      cell.accuracy_worst_decile = *std::min_element(accuracies.begin(), accuracies.end());
   }
   return cell;
 }
