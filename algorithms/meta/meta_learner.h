@@ -52,7 +52,8 @@ struct ClientUpdate {
 struct LearnContext {
   const Model& model;
   const Objective& objective;
-  WorkerPool* pool = nullptr;  ///< null: on the calling thread
+  /// Null: on the calling thread. Its threads start with UseOneLibtorchThread (libtorch_process.h).
+  WorkerPool* pool = nullptr;
   at::Device device = at::kCPU;
 };
 

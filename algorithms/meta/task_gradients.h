@@ -24,8 +24,8 @@ struct LossGradient {
   double loss = 0;
   at::Tensor gradient;  ///< flat [P], no graph
   MetricSums sums;      ///< of the set at this point, as Measure gives them
-  /// v [P] -> Hessian of the loss at this point times v [P]; may be called any number of times.
-  /// Empty unless asked for.
+  /// v [P] -> Hessian of the loss at this point times v [P]; may be called any number of times
+  /// while its TaskGradients lives. Empty unless asked for.
   std::function<at::Tensor(const at::Tensor& v)> hessian_times;
 };
 
