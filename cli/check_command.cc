@@ -97,7 +97,7 @@ std::optional<OpenedSource> CheckSource(const DataRegistry& data, const v1::Plug
   Json value = {{"source", choice.name()}, {"input_shape", source->input_shape}};
   if (source->dataset) {
     text += ", " + Count(source->dataset->size(), "example") + ", " +
-            Count(static_cast<std::uint64_t>(source->dataset->classes()), "class");
+            FormatCount(static_cast<std::uint64_t>(source->dataset->classes())) + " classes";
     value["examples"] = source->dataset->size();
     value["classes"] = source->dataset->classes();
   }

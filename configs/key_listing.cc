@@ -38,10 +38,6 @@ std::vector<ListedKey> ListKeys(const Descriptor& schema) {
   return keys;
 }
 
-bool HoldsKeys(const google::protobuf::FieldDescriptor& field) {
-  return field.is_map() || IsBlock(field);
-}
-
 std::string DefaultText(const google::protobuf::FieldDescriptor& field) {
   return KeyOf(field).required() ? "required" : KeyOf(field).default_value();
 }

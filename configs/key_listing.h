@@ -26,9 +26,6 @@ struct ListedFile {
 std::vector<ListedFile> ListFiles();
 /// In the schema's order, a block before its keys; plug-ins' settings are not among them.
 std::vector<ListedKey> ListKeys(const google::protobuf::Descriptor& schema);
-/// Whether the key holds keys of its own.
-bool HoldsKeys(const google::protobuf::FieldDescriptor& field);
-
 /// "required", the default as YAML, or "".
 std::string DefaultText(const google::protobuf::FieldDescriptor& field);
 /// "> 0", "a, b or c", names of a table; or "".

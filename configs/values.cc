@@ -7,6 +7,8 @@
 #include <limits>
 #include <vector>
 
+#include <google/protobuf/duration.pb.h>
+
 #include "fedmeta/configs/schema.h"
 #include "fedmeta/core/check.h"
 #include "fedmeta/core/text.h"
@@ -62,6 +64,47 @@ bool IsDecimalNumber(std::string_view text) {
     if (!take_digits()) return false;
   }
   return text.empty();
+}
+
+/// "1h30m", "500ms", "2d": whole numbers with units, largest first, above 0 and at most ten years.
+std::optional<Duration> ParseDuration(std::string_view text) {
+  std::int64_t total = 0;
+  auto unit = kUnits.begin();
+  if (text.empty()) return std::nullopt;
+  while (!text.empty()) {
+    const std::string_view digits = TakeWhole(text);
+    std::size_t letters = 0;
+    while (letters < text.size() && !IsDigit(text[letters])) ++letters;
+    const std::string_view name = text.substr(0, letters);
+    text.remove_prefix(letters);
+    while (unit != kUnits.end() && unit->name != name) ++unit;
+    std::int64_t count = 0;
+    if (digits.empty() || unit == kUnits.end() ||
+        std::from_chars(digits.data(), digits.data() + digits.size(), count).ec != std::errc() ||
+        count > (kLongestDurationMs - total) / unit->milliseconds) {
+      return std::nullopt;
+    }
+    total += count * unit->milliseconds;
+    ++unit;
+  }
+  if (total <= 0) return std::nullopt;
+  Duration duration;
+  duration.set_seconds(total / 1000);
+  duration.set_nanos(static_cast<std::int32_t>(total % 1000) * 1'000'000);
+  return duration;
+}
+
+/// The inverse, to the millisecond.
+std::string FormatDuration(const Duration& duration) {
+  std::int64_t rest = duration.seconds() * 1000 + duration.nanos() / 1'000'000;
+  std::string text;
+  for (const Unit& unit : kUnits) {
+    if (const std::int64_t count = rest / unit.milliseconds; count > 0) {
+      text += std::to_string(count) + std::string(unit.name);
+      rest -= count * unit.milliseconds;
+    }
+  }
+  return text.empty() ? "0s" : text;
 }
 
 std::string Got(const YamlNode& node) { return ", got " + node.Describe(); }
@@ -145,45 +188,6 @@ std::optional<std::string> Store(
 
 }  // namespace
 
-std::optional<Duration> ParseDuration(std::string_view text) {
-  std::int64_t total = 0;
-  auto unit = kUnits.begin();
-  if (text.empty()) return std::nullopt;
-  while (!text.empty()) {
-    const std::string_view digits = TakeWhole(text);
-    std::size_t letters = 0;
-    while (letters < text.size() && !IsDigit(text[letters])) ++letters;
-    const std::string_view name = text.substr(0, letters);
-    text.remove_prefix(letters);
-    while (unit != kUnits.end() && unit->name != name) ++unit;
-    std::int64_t count = 0;
-    if (digits.empty() || unit == kUnits.end() ||
-        std::from_chars(digits.data(), digits.data() + digits.size(), count).ec != std::errc() ||
-        count > (kLongestDurationMs - total) / unit->milliseconds) {
-      return std::nullopt;
-    }
-    total += count * unit->milliseconds;
-    ++unit;
-  }
-  if (total <= 0) return std::nullopt;
-  Duration duration;
-  duration.set_seconds(total / 1000);
-  duration.set_nanos(static_cast<std::int32_t>(total % 1000) * 1'000'000);
-  return duration;
-}
-
-std::string FormatDurationKey(const Duration& duration) {
-  std::int64_t rest = duration.seconds() * 1000 + duration.nanos() / 1'000'000;
-  std::string text;
-  for (const Unit& unit : kUnits) {
-    if (const std::int64_t count = rest / unit.milliseconds; count > 0) {
-      text += std::to_string(count) + std::string(unit.name);
-      rest -= count * unit.milliseconds;
-    }
-  }
-  return text.empty() ? "0s" : text;
-}
-
 std::optional<std::string> ReadValue(const YamlNode& node, const FieldDescriptor& field,
                                      Message& message) {
   using google::protobuf::Reflection;
@@ -238,7 +242,7 @@ std::string PrintValue(const Message& message, const FieldDescriptor& field,
   if (IsDuration(field)) {
     const Message& value =
         index ? r->GetRepeatedMessage(message, &field, *index) : r->GetMessage(message, &field);
-    return FormatDurationKey(static_cast<const Duration&>(value));
+    return FormatDuration(static_cast<const Duration&>(value));
   }
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_BOOL:
