@@ -98,8 +98,8 @@ class Probe {
     const int code =
         answer.starts_with("HTTP/1.") && answer.size() > 12 ? std::atoi(answer.c_str() + 9) : 0;
     if (code >= 200 && code < 300) return {};
-    if (code == 407) {
-      return Refused(where + " answered 407: " +
+    if (code == 407 || code == 401) {  // tinyproxy: 401 for a wrong password
+      return Refused(where + " answered " + std::to_string(code) + ": " +
                      (proxy.password.empty()
                           ? "it wants a user and a password; set coordinator.proxy and "
                             "coordinator.proxy_password_file"
