@@ -1,6 +1,6 @@
 #include "fedmeta/cli/learn_main.h"
 
-
+#include "fedmeta/algorithms/meta/libtorch_process.h"
 #include "fedmeta/cli/learn_commands.h"
 
 namespace fedmeta {

@@ -38,7 +38,8 @@ RunHeading MakeHeading(const v1::Experiment& experiment, std::span<const Leg> le
           .clients = partition.clients(),
           .holdout_clients = partition.holdout_clients(),
           .cohort = experiment.federation().cohort(),
-          .out = out.string()};
+          .out = out.string(),
+          .classification = experiment.data().tasks().name() != "regression"};
 }
 
 int FinishRun(const RunSummary& summary, bool json) {

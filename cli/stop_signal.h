@@ -5,8 +5,8 @@
 
 namespace fedmeta {
 
-/// SIGINT and SIGTERM request a stop; a second one ends the process at once (exit 130). One per
-/// process, made first in main, before threads start: they inherit the blocked signals.
+/// SIGINT and SIGTERM request a stop; a second one ends the process at once (exit 130). At most one
+/// exists at a time.
 class StopSignal {
  public:
   StopSignal();

@@ -75,12 +75,11 @@ AdaptFigure Summarise(std::uint32_t steps, double rate,
 class SiteAdaptation {
  public:
   SiteAdaptation(const TrainedModel& model, std::shared_ptr<const LegRuntime> leg, LocalClient site,
-                 std::uint32_t shots, std::uint32_t episodes, WorkerPool& pool)
+                 std::uint32_t shots, WorkerPool& pool)
       : model_(model),
         leg_(std::move(leg)),
         site_(std::move(site)),
         shots_(shots),
-        episodes_(episodes),
         pool_(pool),
         device_(model.assignment.device().empty() ? "cpu" : model.assignment.device()),
         objective_(ObjectiveOf(site_.tasks->target_kind())) {
@@ -168,7 +167,7 @@ class SiteAdaptation {
   const TrainedModel& model_;
   const std::shared_ptr<const LegRuntime> leg_;
   const LocalClient site_;
-  const std::uint32_t shots_, episodes_;
+  const std::uint32_t shots_;
   WorkerPool& pool_;
   const at::Device device_;
   const Objective objective_;
@@ -241,7 +240,8 @@ Result<TrainedModel> LoadTrainedModel(const std::filesystem::path& file) {
     TunedAdaptation& adaptation = model.tuned[static_cast<std::uint32_t>(*shots_number)];
     adaptation.learning_rate = entry.value("learning_rate", 0.0);
     adaptation.steps = entry.value("steps", 0U);
-    for (const auto& [steps, rate] : entry.value("by_steps", nlohmann::json::object()).items()) {
+    const nlohmann::json by_steps = entry.value("by_steps", nlohmann::json::object());
+    for (const auto& [steps, rate] : by_steps.items()) {
       const auto steps_number = ParseNumber(steps);
       if (steps_number && rate.is_number())
         adaptation.rate_of_steps[static_cast<std::uint32_t>(*steps_number)] = rate.get<double>();
@@ -261,8 +261,7 @@ Result<AdaptedSite> AdaptToSite(const TrainedModel& model, const LearnRegistries
                         view ? &*view : nullptr, site_name, model.assignment.seed()));
   FEDMETA_RETURN_IF_ERROR(tasks->CanDraw(DataPart::kTest, request.shots));
   FEDMETA_ASSIGN_OR_RETURN(
-      auto leg,
-      LegRuntime::Create(registries, model.assignment.SerializeAsString(), tasks->task_outputs()));
+      auto leg, LegRuntime::Create(registries, model.assignment.SerializeAsString(), *tasks));
   if (model.state.size() != leg->layout.size())
     return Error(ErrorCode::kInvalidArgument, "the checkpoint's state does not fit its layout");
 
@@ -275,12 +274,13 @@ Result<AdaptedSite> AdaptToSite(const TrainedModel& model, const LearnRegistries
   const bool single_task = !tasks->relabels() && tasks->examples() > 0;
   const std::uint32_t episodes = single_task ? 1 : request.episodes;
   SiteAdaptation adaptation(model, leg, {.name = site_name, .tasks = tasks.get()}, request.shots,
-                            episodes, pool);
+                            pool);
 
-  AdaptedSite result{.method = model.method,
-                     .shots = request.shots,
-                     .episodes = episodes,
-                     .classifies = tasks->target_kind() != TargetKind::kReal};
+  AdaptedSite result;
+  result.method = model.method;
+  result.shots = request.shots;
+  result.episodes = episodes;
+  result.classifies = tasks->target_kind() != TargetKind::kReal;
   std::map<std::uint32_t, double> rate_of_steps = tuned.rate_of_steps;
   rate_of_steps.emplace(0, tuned.learning_rate);
   rate_of_steps.emplace(tuned.steps, tuned.learning_rate);

@@ -176,8 +176,7 @@ class ClientRunner::Implementation {
         MakeTaskGenerator(options_.registries.data, assignment.tasks(), data->second.source,
                           view ? &*view : nullptr, options_.name, assignment.seed()));
     FEDMETA_ASSIGN_OR_RETURN(
-        session.runtime,
-        LegRuntime::Create(options_.registries, std::move(bytes), session.tasks->task_outputs()));
+        session.runtime, LegRuntime::Create(options_.registries, std::move(bytes), *session.tasks));
     return &legs_.emplace(plan.assignment_hash(), std::move(session)).first->second;
   }
 

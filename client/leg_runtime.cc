@@ -17,7 +17,7 @@ Error Refused(const std::string& what) {
 
 Result<std::shared_ptr<const LegRuntime>> LegRuntime::Create(const LearnRegistries& registries,
                                                              std::string assignment_bytes,
-                                                             std::int64_t task_outputs) {
+                                                             const TaskGenerator& tasks) {
   if (assignment_bytes.size() > kMaximumAssignmentBytes)
     return Refused("larger than " + std::to_string(kMaximumAssignmentBytes) + " bytes");
   auto leg = std::make_shared<LegRuntime>();
@@ -32,6 +32,7 @@ Result<std::shared_ptr<const LegRuntime>> LegRuntime::Create(const LearnRegistri
       .input_shape = {assignment.input_shape().begin(), assignment.input_shape().end()},
       .outputs = assignment.outputs()};
   FEDMETA_ASSIGN_OR_RETURN(leg->model, MakeModel(registries.models, assignment.model(), context));
+  const std::int64_t task_outputs = tasks.relabels() ? tasks.task_outputs() : context.outputs;
   if (task_outputs == context.outputs) {
     leg->task_model = leg->model;
   } else {

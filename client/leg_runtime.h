@@ -28,10 +28,12 @@ struct LegRuntime {
   std::shared_ptr<const MetaLearner> learner;
   StateLayout layout;
 
-  /// Hostile bytes: parses, builds, and refuses a layout fingerprint other than its own.
+  /// Hostile bytes: parses, builds, and refuses a layout fingerprint other than its own. `tasks`
+  /// says how many outputs a task needs where it numbers its classes anew; else the model's outputs
+  /// are the sites' own labels.
   static Result<std::shared_ptr<const LegRuntime>> Create(const LearnRegistries& registries,
                                                           std::string assignment_bytes,
-                                                          std::int64_t task_outputs);
+                                                          const TaskGenerator& tasks);
 };
 
 }  // namespace fedmeta

@@ -1,7 +1,6 @@
 #include "fedmeta/client/trainer.h"
 
-#include <ATen/Parallel.h>
-
+#include "fedmeta/algorithms/meta/libtorch_process.h"
 #include "fedmeta/client/evaluator.h"
 #include "fedmeta/client/task_source.h"
 #include "fedmeta/privacy/contribution_codec.h"
@@ -108,7 +107,7 @@ std::vector<Result<ClientResult>> ExecutePlan(const RoundPlan& plan, const LegRu
 }
 
 std::unique_ptr<WorkerPool> MakeLearningPool(std::size_t threads) {
-  return std::make_unique<WorkerPool>(threads, [] { at::set_num_threads(1); });
+  return std::make_unique<WorkerPool>(threads, UseOneLibtorchThread);
 }
 
 }  // namespace fedmeta

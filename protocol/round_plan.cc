@@ -41,9 +41,6 @@ Status CheckEvaluate(const v1::Evaluate& evaluate) {
   for (const double rate : evaluate.learning_rates()) {
     if (!std::isfinite(rate) || rate <= 0) return Refused("learning rates must be finite and > 0");
   }
-  for (const std::uint32_t shots : evaluate.shots()) {
-    if (shots == 0) return Refused("shots must be > 0, got 0");
-  }
   if (evaluate.steps(evaluate.steps_size() - 1) > kMaximumEvaluationSteps) {
     return Refused("steps must be <= " + std::to_string(kMaximumEvaluationSteps));
   }

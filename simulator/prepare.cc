@@ -1,5 +1,6 @@
 #include "fedmeta/simulator/prepare.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "fedmeta/configs/loader.h"
@@ -30,6 +31,8 @@ Result<DataShape> FindDataShape(const v1::Experiment& experiment, const LearnReg
     if (shape.input_shape.empty()) shape.input_shape = data->source.input_shape;
     if (shape.site_outputs == 0) shape.site_outputs = data->partition->largest_label_set();
     if (shape.site_outputs == 0) shape.site_outputs = shape.task_outputs;
+    // Tasks that keep the sites' own labels need an output for each of them.
+    if (!tasks->relabels()) shape.task_outputs = std::max(shape.task_outputs, shape.site_outputs);
     return shape;
   }
   if (shape.input_shape.empty() || shape.site_outputs == 0) {

@@ -118,7 +118,7 @@ class Simulation::Implementation {
         MakeClientTasks(options_.experiment, options_.registries.data, data_, 0);
     if (!tasks.ok()) return Observe(tasks.error());
     Result<std::shared_ptr<const LegRuntime>> runtime =
-        LegRuntime::Create(options_.registries, leg.assignment, (*tasks)->task_outputs());
+        LegRuntime::Create(options_.registries, leg.assignment, **tasks);
     if (!runtime.ok()) return Observe(runtime.error());
     runtime_ = std::move(*runtime);
     const ExperimentId id(options_.experiment.name() + "/" + leg.name);

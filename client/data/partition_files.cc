@@ -44,7 +44,7 @@ std::string ClientYaml(const std::string& data_name, bool normalize, const std::
   text += "state_dir: \"state\"\n";
   text += "data:\n";
   text += "  " + Quoted(data_name) + ":\n";
-  text += "    source: {name: idx, path: \".\", part: \"\", normalize: ";
+  text += "    source: {name: idx, path: \".\", part: site, normalize: ";
   text += normalize ? "true}\n" : "false}\n";
   text += "    role: " + std::string(RoleName(role)) + "\n";
   return text;
@@ -98,8 +98,8 @@ Status WriteClient(const fs::path& folder, const DatasetView& view, bool normali
   FEDMETA_ASSIGN_OR_RETURN(const IdxFile images, Images(view, normalize));
   const IdxFile labels = Labels(view);
   const std::string label_name =
-      labels.type == IdxType::kInt16 ? "labels-idx1-int16" : "labels-idx1-ubyte";
-  FEDMETA_RETURN_IF_ERROR(WriteFileAtomically(folder / "images-idx3-ubyte", EncodeIdx(images)));
+      labels.type == IdxType::kInt16 ? "site-labels-idx1-int16" : "site-labels-idx1-ubyte";
+  FEDMETA_RETURN_IF_ERROR(WriteFileAtomically(folder / "site-images-idx3-ubyte", EncodeIdx(images)));
   FEDMETA_RETURN_IF_ERROR(WriteFileAtomically(folder / label_name, EncodeIdx(labels)));
   return WriteFileAtomically(folder / "client.yaml", yaml);
 }

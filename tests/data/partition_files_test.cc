@@ -69,7 +69,7 @@ class PartitionFilesTest : public ::testing::Test {
       const std::string name = partition_->name(client);
       const Result<DatasetView> view = partition_->view(client);
       ASSERT_TRUE(view.ok());
-      const auto files = OpenSource(registry_, IdxAt(Sites() / name, "", normalize));
+      const auto files = OpenSource(registry_, IdxAt(Sites() / name, "site", normalize));
       ASSERT_TRUE(files.ok()) << files.error().message();
       auto simulated = MakeTaskGenerator(registry_, tasks, source_, &*view, name, 9);
       auto live = MakeTaskGenerator(registry_, tasks, *files, nullptr, name, 9);
@@ -137,7 +137,7 @@ TEST_F(PartitionFilesTest, ClientFilesNameCoordinatorIdentityAndRole) {
             "state_dir: \"state\"\n"
             "data:\n"
             "  \"letters\":\n"
-            "    source: {name: idx, path: \".\", part: \"\", normalize: false}\n"
+            "    source: {name: idx, path: \".\", part: site, normalize: false}\n"
             "    role: holdout\n");
 }
 

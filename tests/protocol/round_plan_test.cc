@@ -235,9 +235,10 @@ TEST(RoundPlanHostileTest, RefusesTooManyCells) {
             "round plan: shots x learning_rates x steps must be <= 4096");  // 702 x 1 x 6 = 4212
 }
 
-TEST(RoundPlanHostileTest, RefusesShotsOfZero) {
-  EXPECT_EQ(EvaluateRefusal([](auto& plan) { plan.mutable_evaluate()->set_shots(1, 0); }),
-            "round plan: shots must be > 0, got 0");
+TEST(RoundPlanTest, TakesShotsOfZeroForAsManyAsTheTasksHave) {
+  v1::RoundPlan message = EvaluatePlan();
+  message.mutable_evaluate()->set_shots(1, 0);
+  EXPECT_TRUE(RoundPlan::Create(message).ok());
 }
 
 TEST(RoundPlanHostileTest, RefusesStepsThatDoNotAscendOrNeverEnd) {
