@@ -42,15 +42,19 @@ std::string Marker(double x, double y, int color) {
     points.pop_back();
     return "<polygon class=\"" + kind + "\" points=\"" + points + "\"/>";
   };
-  switch (color % 4) {
+  switch (color) {
     case 0:
       return "<circle class=\"" + kind + "\" cx=\"" + At(x) + "\" cy=\"" + At(y) + "\" r=\"3.4\"/>";
     case 1:
       return path({{-3, -3}, {3, -3}, {3, 3}, {-3, 3}});
     case 2:
       return path({{0, -4}, {3.8, 3}, {-3.8, 3}});
-    default:
+    case 3:
       return path({{0, -4.2}, {4.2, 0}, {0, 4.2}, {-4.2, 0}});
+    case 4:
+      return path({{0, 4}, {-3.8, -3}, {3.8, -3}});
+    default:
+      return path({{-1.6, -4.4}, {1.6, -4.4}, {1.6, 4.4}, {-1.6, 4.4}});
   }
 }
 
