@@ -58,7 +58,8 @@ class GrpcLink final : public CoordinatorLink {
  public:
   GrpcLink(DialTarget target, const Credentials& credentials, Logger& logger)
       : identity_(credentials.identity),
-        stub_(v1::Coordinator::NewStub(MakeChannel(target, credentials))),
+        channel_(MakeChannel(target, credentials)),
+        stub_(v1::Coordinator::NewStub(channel_)),
         health_(std::move(target), credentials, logger) {}
 
   Result<v1::Welcome> Join(const v1::ClientHello& hello, std::stop_token stop) override {
@@ -219,10 +220,22 @@ class GrpcLink final : public CoordinatorLink {
       }
       FEDMETA_RETURN_IF_ERROR(health_.Failed(status.error(), stop));
       if (!backoff.Wait(stop)) return Stopped();
+      AwaitConnection(stop);
+    }
+  }
+
+  /// A channel dials only while something polls it: a call made right after a wait would fail at
+  /// once with what the last dial said. Returns when connected, stopped, or nobody answers.
+  void AwaitConnection(const std::stop_token& stop) {
+    constexpr int kSlices = 50;
+    constexpr std::chrono::milliseconds kSlice{100};
+    for (int slice = 0; slice < kSlices && !stop.stop_requested(); ++slice) {
+      if (channel_->WaitForConnected(std::chrono::system_clock::now() + kSlice)) return;
     }
   }
 
   const IdentityUri identity_;
+  const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::Coordinator::Stub> stub_;
   ConnectionHealth health_;
   std::atomic<std::uint64_t> poll_ms_{kFirstPollMs};

@@ -41,7 +41,7 @@ class RefusalsTest(unittest.TestCase):
         self.expect_refused(self.client_as("outsider"), "member")
 
     def test_a_researcher_is_no_client(self):
-        self.expect_refused(self.client_as("lea"), "role")
+        self.expect_refused(self.client_as("lea"), "a client's certificate is needed")
 
     def test_another_authority_does_not_count(self):
         self.expect_refused(self.client_as("forger", trust="../pki/other/authority.pem"), "authority")
