@@ -145,7 +145,7 @@ TEST(SimulationTest, TrainingLowersTheLossAfterAdaptation) {
     for (std::size_t i = from; i < to; ++i) sums.Add(recorder.rounds[i].metrics);
     return sums.query_loss / sums.examples;
   };
-  EXPECT_LT(mean(250, 300), 0.8 * mean(0, 50));
+  EXPECT_LT(mean(1900, 2000), 0.8 * mean(0, 100));
 }
 
 // A client whose update is not finite costs the round that client, never the run.
@@ -227,7 +227,9 @@ TEST(SimulationTest, AnObserverThatFailsEndsTheRunWithItsReason) {
   const Result<RunSummary> summary = Simulate({}, recorder);
   ASSERT_FALSE(summary.ok());
   EXPECT_THAT(summary.error().message(), HasSubstr("disk full"));
-  EXPECT_EQ(recorder.rounds.size(), 2U);
+  std::size_t committed = 0;
+  for (const RoundRecord& round : recorder.rounds) committed += round.committed ? 1 : 0;
+  EXPECT_EQ(committed, 2U) << "nothing is committed after the failure";
 }
 
 TEST(SimulationTest, AStopRequestEndsTheRunAsInterruptedWithASummary) {

@@ -13,10 +13,13 @@ class FaultsTest(unittest.TestCase):
     def setUp(self):
         self.federation = Federation()
         self.addCleanup(self.federation.close)
+        # Rounds that last a moment, so that there is something to interrupt.
+        experiment = (self.federation.dir / "experiment.yaml").read_text()
+        self.federation.write("experiment.yaml", experiment.replace("tasks_per_round: 2", "tasks_per_round: 1000"))
         self.federation.prepare()
 
     def test_a_killed_site_is_left_out_by_name_and_comes_back(self):
-        self.federation.start_coordinator(["federation.rounds=60", "federation.lost_after=1s", "algorithm.tasks_per_round=1500"])
+        self.federation.start_coordinator(["federation.rounds=60", "federation.lost_after=1s"])
         self.federation.make_sites()
         for number in (1, 2, 3):
             self.federation.start_site(number)
