@@ -225,18 +225,17 @@ news() {
   [ -t 1 ] && echo
   printf '      round %3d   %s\n' "$1" "$2"
 }
-# Whether a committed round names a site as dropped; sets lost_round, lost_phase, lost_reported.
+# Whether a committed round names a site as dropped; sets lost_round, lost_reported.
 closed_without() {
   local record
   record=$(awk -v site="\"client\":\"$1\"" 'index($0, site) && /"committed":true/ {print; exit}' "$out/run/rounds.jsonl" 2> /dev/null) || return 1
   [ -n "$record" ] || return 1
   lost_round=$(sed -n 's/.*"round":\([0-9]*\).*/\1/p' <<< "$record")
-  lost_phase=$(sed -n "s/.*\"client\":\"$1\",\"phase\":\"\([a-z ]*\)\".*/\1/p" <<< "$record")
   lost_reported=$(sed -n 's/.*"reported":\[\([^]]*\)\].*/\1/p' <<< "$record" | tr ',' '\n' | grep -c .)
 }
 ended() { ! kill -0 "${pids[$1]}" 2> /dev/null; }
 joined() { [ "$(grep -lE 'joined' "$out"/logs/site-*.log 2> /dev/null | wc -l)" -ge $sites ]; }
-refused() { grep -qE "refused this site's certificate|peer_refused" "$out/logs/stranger.log" "$out/logs/coordinator.log"; }
+refused() { grep -qsE "refused this site's certificate|peer_refused" "$out/logs/stranger.log" "$out/logs/coordinator.log"; }
 
 run_live() {
   local site
@@ -260,7 +259,7 @@ run_live() {
       stop_now site-3
       state=killed
     elif [ $state = killed ] && closed_without site-3; then
-      news "$lost_round" "site-3 killed while $lost_phase -> round closed with the exact sum of $lost_reported"
+      news "$lost_round" "site-3 killed in mid-round -> round closed with the exact sum of $lost_reported"
       state=gone
     elif [ $state = gone ] && [ "$now" -ge $return_at ]; then
       start site-3 "$bin/fedmeta-learn" client "$out/site-3/client.yaml"

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/variable.h>
 
@@ -42,7 +43,7 @@ class AutogradGradients final : public TaskGradients {
 
   LossGradient Compute(const at::Tensor& parameters, const TaskSet& set,
                        bool with_curvature) const override {
-    const at::AutoGradMode graph(true);
+    const c10::AutoGradMode graph(true);
     Tensors leaves = SplitParameters(*model_, parameters.detach());
     for (at::Tensor& leaf : leaves) leaf = leaf.detach().requires_grad_();
     at::Tensor inputs = set.inputs.to(parameters.scalar_type());
@@ -67,7 +68,7 @@ class AutogradGradients final : public TaskGradients {
   }
 
   MetricSums Measure(const at::Tensor& parameters, const TaskSet& set) const override {
-    const at::NoGradGuard no_graph;
+    const c10::NoGradGuard no_graph;
     at::Tensor inputs = set.inputs.to(parameters.scalar_type());
     if (inputs.dim() == 4) inputs = ChannelsLast(inputs);
     const Tensors parts = SplitParameters(*model_, parameters.detach());
@@ -78,7 +79,7 @@ class AutogradGradients final : public TaskGradients {
   /// d/dphi of <gradient(phi), v>, back through the graph of the gradient.
   at::Tensor HessianTimes(const Tensors& leaves, const Tensors& gradients,
                           const at::Tensor& v) const {
-    const at::AutoGradMode graph(true);
+    const c10::AutoGradMode graph(true);
     const Tensors directions = SplitParameters(*model_, v.detach());
     Tensors outputs;
     Tensors weights;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include "fedmeta/core/check.h"
 
@@ -93,7 +94,7 @@ InnerResult RunInnerLoop(const TaskGradients& gradients, const at::Tensor& theta
                          const TaskSet& examples, const InnerLoopOptions& options, Rng* rng,
                          bool with_curvature, const InnerVisitor& visit) {
   FEDMETA_CHECK(!with_curvature || options.optimizer == InnerLoopOptions::Optimizer::kSgd);
-  const at::NoGradGuard no_graph;
+  const c10::NoGradGuard no_graph;
   Batches batches(examples, options.batch_size, rng);
   InnerResult result;
   result.parameters = theta;
@@ -128,7 +129,7 @@ InnerResult RunInnerLoop(const TaskGradients& gradients, const at::Tensor& theta
 
 at::Tensor BackThroughInnerLoop(const InnerResult& result, const InnerLoopOptions& options,
                                 at::Tensor v) {
-  const at::NoGradGuard no_graph;
+  const c10::NoGradGuard no_graph;
   for (auto step = result.steps.rbegin(); step != result.steps.rend(); ++step) {
     at::Tensor direction = v;
     if (step->scale < 1) {

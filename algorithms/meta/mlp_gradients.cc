@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include "fedmeta/algorithms/meta/mlp_pass.h"
 #include "fedmeta/algorithms/meta/task_gradients.h"
@@ -97,7 +98,7 @@ class MlpGradients final : public TaskGradients {
   template <typename T>
   LossGradient ComputeIn(PassPool<T>& pool, const at::Tensor& parameters, const TaskSet& set,
                          bool with_curvature) const {
-    const at::NoGradGuard no_graph;
+    const c10::NoGradGuard no_graph;
     std::shared_ptr<MlpPass<T>> pass = pool.Take();
     LossGradient result;
     result.sums = Forward(*pass, parameters, set);
@@ -108,7 +109,7 @@ class MlpGradients final : public TaskGradients {
     if (with_curvature) {
       result.hessian_times = [pass = std::move(pass), options,
                               count = parameter_count_](const at::Tensor& v) {
-        const at::NoGradGuard no_graph_here;
+        const c10::NoGradGuard no_graph_here;
         const at::Tensor direction = Dense(v, options.dtype().toScalarType(), count, "v");
         at::Tensor product = at::empty({count}, options);
         pass->HessianTimes(direction.template data_ptr<T>(), product.template data_ptr<T>());

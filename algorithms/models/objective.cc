@@ -1,6 +1,7 @@
 #include "fedmeta/algorithms/models/objective.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 namespace fedmeta {
 
@@ -18,7 +19,7 @@ at::Tensor Objective::Loss(const at::Tensor& outputs, const at::Tensor& targets)
 }
 
 MetricSums Objective::Measure(const at::Tensor& outputs, const at::Tensor& targets) const {
-  const at::NoGradGuard no_graph;
+  const c10::NoGradGuard no_graph;
   const at::Tensor values = outputs.detach();
   MetricSums sums;
   sums.examples = static_cast<double>(values.size(0));
