@@ -43,14 +43,24 @@ def sinusoid(table, options):
         table.add(f"sinusoid {name}, 25 tasks a round, 1 thread, rounds/s", theirs, ours, ours / theirs, reach)
 
 
+def per_cpu_second(line):
+    return line["tasks_per_second"] * line["seconds"] / line["cpu_seconds"]
+
+
 def conv4(table, options):
     for episode in ("published", "pooled"):
         for order, reach in ((1, 1.6), (2, 1.3)):
-            arguments = ("--episode", episode, "--order", order, "--threads", 2, "--seconds", options.seconds)
-            theirs, ours = interleaved(options.repetitions, f"conv4 {episode} order {order}",
-                                       lambda: peer("conv4_episode.py", *arguments)["tasks_per_second"],
-                                       lambda: json_line(BIN / "conv4-bench", *arguments)["tasks_per_second"])
-            table.add(f"conv4 {episode}, order {order}, 2 threads, tasks/s", theirs, ours, ours / theirs, reach)
+            arguments = ("--episode", episode, "--order", order, "--seconds", options.seconds)
+            name = f"conv4 {episode}, order {order}"
+            theirs, ours = interleaved(options.repetitions, f"{name}, 2 threads",
+                                       lambda: peer("conv4_episode.py", *arguments, "--threads", 2)["tasks_per_second"],
+                                       lambda: json_line(BIN / "conv4-bench", *arguments, "--threads", 2)["tasks_per_second"])
+            table.add(f"{name}, 2 threads, tasks/s", theirs, ours, ours / theirs, reach)
+            # Hardly depends on what else the machine does: says whether the figure above can be believed.
+            theirs, ours = interleaved(options.repetitions, f"{name}, 1 thread",
+                                       lambda: per_cpu_second(peer("conv4_episode.py", *arguments, "--threads", 1)),
+                                       lambda: per_cpu_second(json_line(BIN / "conv4-bench", *arguments, "--threads", 1)))
+            table.add(f"{name}, 1 thread, tasks per CPU second", theirs, ours, ours / theirs)
 
 
 def rounds(table, options):

@@ -4,6 +4,7 @@
 // The episodes are those of peers/conv4_episode.py. Prints one JSON line.
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <memory>
 #include <string>
 #include <vector>
@@ -115,6 +116,7 @@ Status Measure(const Options& options) {
   };
   for (int warm = 0; warm < 2; ++warm) FEDMETA_RETURN_IF_ERROR(round());
   const auto begin = std::chrono::steady_clock::now();
+  const std::clock_t cpu_begin = std::clock();
   double elapsed = 0;
   std::size_t rounds = 0;
   do {
@@ -122,10 +124,12 @@ Status Measure(const Options& options) {
     ++rounds;
     elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   } while (elapsed < options.seconds);
+  const double cpu = static_cast<double>(std::clock() - cpu_begin) / CLOCKS_PER_SEC;
   std::printf(
       "{\"tasks_per_second\": %.3f, \"threads\": %zu, \"calls\": %zu, \"seconds\": %.3f, "
+      "\"cpu_seconds\": %.3f, "
       "\"episode\": \"%s\", \"order\": %d}\n",
-      static_cast<double>(rounds * episode.tasks) / elapsed, options.threads, rounds, elapsed,
+      static_cast<double>(rounds * episode.tasks) / elapsed, options.threads, rounds, elapsed, cpu,
       options.episode.c_str(), options.order);
   return {};
 }

@@ -24,13 +24,13 @@ def measure(name, unit, per_call, step, options, **facts):
     for _ in range(2):
         step()
     calls = 0
-    begin = time.perf_counter()
+    begin, cpu_begin = time.perf_counter(), time.process_time()
     while time.perf_counter() - begin < options.seconds:
         step()
         calls += 1
-    elapsed = time.perf_counter() - begin
+    elapsed, cpu = time.perf_counter() - begin, time.process_time() - cpu_begin
     line = {"peer": name, unit: round(calls * per_call / elapsed, 3), "threads": torch.get_num_threads(),
-            "torch": torch.__version__, "calls": calls, "seconds": round(elapsed, 3)}
+            "cpu_seconds": round(cpu, 3), "torch": torch.__version__, "calls": calls, "seconds": round(elapsed, 3)}
     line.update(facts)
     print(json.dumps(line), flush=True)
 
