@@ -1,6 +1,8 @@
 #include "fedmeta/cli/command.h"
 
 #include <cstdio>
+#include <optional>
+#include <span>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -20,6 +22,35 @@ int ReportError(const Error& error, bool json) {
   return ExitCode(error);
 }
 
+namespace {
+
+// `kind`: "command", "pki action".
+Error UnknownName(const std::string& kind, const std::string& name,
+                  const std::vector<std::string>& known, const std::string& help) {
+  const auto nearest = NearestName(name, known);
+  return {ErrorCode::kInvalidArgument,
+          "there is no " + kind + " '" + name + "'" +
+              (nearest ? "; did you mean '" + *nearest + "'?" : ".") + " See " + help + " --help."};
+}
+
+// The error that CLI11 would give for an unknown name speaks of missing options instead.
+std::optional<Error> UnknownCommand(std::span<char* const> arguments, const CLI::App& app,
+                                    const std::string& kind, const std::string& help) {
+  if (arguments.empty() || arguments[0][0] == '-') return std::nullopt;
+  std::vector<std::string> names;
+  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (sub->get_name() == arguments[0]) {
+      if (sub->get_require_subcommand_min() == 0) return std::nullopt;
+      return UnknownCommand(arguments.subspan(1), *sub, sub->get_name() + " action",
+                            help + " " + sub->get_name());
+    }
+    names.push_back(sub->get_name());
+  }
+  return UnknownName(kind, arguments[0], names, help);
+}
+
+}  // namespace
+
 int RunCommands(int argc, char** argv, const std::string& program, const std::string& description,
                 const std::vector<Command>& commands) {
   CLI::App app(description, program);
@@ -27,9 +58,7 @@ int RunCommands(int argc, char** argv, const std::string& program, const std::st
   app.require_subcommand(1);
   app.failure_message(CLI::FailureMessage::simple);
   std::function<int()> chosen;
-  std::vector<std::string> names;
   for (const Command& command : commands) {
-    names.push_back(command.name);
     CLI::App* sub = app.add_subcommand(command.name, command.description);
     sub->footer("Example:\n  " + command.example);
     const auto run = command.setup(*sub);
@@ -37,13 +66,10 @@ int RunCommands(int argc, char** argv, const std::string& program, const std::st
       if (!chosen) chosen = run;
     });
   }
-  if (argc > 1 && argv[1][0] != '-' &&
-      std::find(names.begin(), names.end(), argv[1]) == names.end()) {
-    const auto nearest = NearestName(argv[1], names);
-    return ReportError(Error(ErrorCode::kInvalidArgument,
-                             std::string("there is no command '") + argv[1] + "'" +
-                                 (nearest ? "; did you mean '" + *nearest + "'?" : "") + " See " +
-                                 program + " --help."));
+  if (const auto unknown = UnknownCommand(
+          std::span(argv, static_cast<std::size_t>(argc)).subspan(argc > 0 ? 1 : 0), app, "command",
+          program)) {
+    return ReportError(*unknown);
   }
   try {
     app.parse(argc, argv);

@@ -19,8 +19,8 @@ struct Command {
   std::function<std::function<int()>(CLI::App& app)> setup;
 };
 
-/// Parses the command line and runs the named subcommand. Unknown subcommands and options: exit 2
-/// with the nearest known one. `program`: "fedmeta".
+/// Parses the command line and runs the named subcommand. Unknown subcommands, and
+/// unknown actions of a subcommand that has them: exit 2 with the nearest known one. `program`: "fedmeta".
 int RunCommands(int argc, char** argv, const std::string& program, const std::string& description,
                 const std::vector<Command>& commands);
 

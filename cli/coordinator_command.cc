@@ -52,6 +52,9 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
                                         : std::filesystem::path(config->out());
   RunHeading heading = MakeHeading(*experiment, legs, out);
   heading.live = true;
+  // The file's partition is for simulations: who takes part is known when they have joined.
+  heading.clients = experiment->federation().cohort();
+  heading.holdout_clients = 0;
   std::vector<std::unique_ptr<RunObserver>> observers;
   FEDMETA_ASSIGN_OR_RETURN(auto folder,
                            RunFolder::Create({.dir = out,

@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "fedmeta/configs/schema.h"
+
 namespace fedmeta {
 namespace {
 
@@ -26,12 +28,24 @@ nlohmann::json MethodJson(const MethodSummary& method) {
 
 }  // namespace
 
+std::string DescribeAlgorithm(const v1::Plugin& algorithm) {
+  const auto settings = Unpack(algorithm.settings());
+  if (settings == nullptr) return algorithm.name();
+  const auto* field = settings->GetDescriptor()->FindFieldByName("adaptation_steps");
+  if (field == nullptr || field->is_repeated() ||
+      field->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_UINT32) {
+    return algorithm.name();
+  }
+  const std::uint32_t steps = settings->GetReflection()->GetUInt32(*settings, field);
+  return algorithm.name() + ", " + std::to_string(steps) + (steps == 1 ? " step" : " steps");
+}
+
 RunHeading MakeHeading(const v1::Experiment& experiment, std::span<const Leg> legs,
                        const std::filesystem::path& out) {
   const v1::Partition& partition = experiment.data().partition();
   return {.experiment = experiment.name(),
           .model = experiment.model().name(),
-          .algorithm = experiment.algorithm().name(),
+          .algorithm = DescribeAlgorithm(experiment.algorithm()),
           .parameters = legs.front().layout.size(),
           .seed = experiment.seed(),
           .rounds = experiment.federation().rounds(),

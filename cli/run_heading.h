@@ -2,12 +2,17 @@
 
 #include <filesystem>
 #include <span>
+#include <string>
 
 #include "fedmeta/coordinator/leg.h"
 #include "fedmeta/records/run_observer.h"
 #include "fedmeta/v1/experiment.pb.h"
 
 namespace fedmeta {
+
+/// An algorithm as people read it: "maml, 5 steps"; its name alone where its settings have no
+/// adaptation_steps. Works for plug-ins of other programs too, whose settings a binary may not know.
+std::string DescribeAlgorithm(const v1::Plugin& algorithm);
 
 /// What a run says of itself when it starts.
 RunHeading MakeHeading(const v1::Experiment& experiment, std::span<const Leg> legs,

@@ -32,6 +32,7 @@ class Presence {
     holdouts_.Remove(client);
   }
   const Population& training() const { return training_; }
+  bool has_holdouts() const { return holdouts_.size() > 0; }
   const Population& For(Step step) const {
     if (step == Step::kValidate && validation_.size() > 0) return validation_;
     if (step == Step::kTest && holdouts_.size() > 0) return holdouts_;
@@ -188,6 +189,7 @@ class ExperimentEngine::Implementation {
   void Launch(TimePoint now) {
     cohort_gathered_ = true;
     const Population& pool = presence_.For(step_);
+    if (step_ == Step::kTest) tested_on_training_sites_ = !presence_.has_holdouts();
     cohort_ = step_ == Step::kTrain ? DrawCohort(pool, experiment_.federation().cohort(),
                                                  experiment_.seed(), course().facts().name, round_)
                                     : pool.All();
@@ -363,6 +365,7 @@ class ExperimentEngine::Implementation {
                        .reports = main.reports(),
                        .dropped = main.dropped(),
                        .wall_s = Seconds(now - started_),
+                       .tested_on_training_sites = tested_on_training_sites_,
                        .main = main.Summary(),
                        .baselines = Baselines()};
     out_.emplace_back(Finish{std::move(summary), std::move(reason)});
@@ -406,6 +409,7 @@ class ExperimentEngine::Implementation {
   Where where_ = Where::kNotStarted;
   TimePoint started_{};
   std::optional<CancelAsked> cancelled_;
+  bool tested_on_training_sites_ = false;
   bool cohort_gathered_ = false;
   std::uint64_t join_timer_ = 0;
 

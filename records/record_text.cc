@@ -168,6 +168,7 @@ std::string SummaryText(const RunHeading& heading, const RunSummary& summary) {
   object["clients"] = heading.clients;
   object["holdout_clients"] = heading.holdout_clients;
   object["cohort"] = heading.cohort;
+  object["tested_on"] = summary.tested_on_training_sites ? "training_sites" : "held_out_sites";
   object["rounds"] = summary.rounds;
   object["rounds_planned"] = heading.rounds;
   object["reports"] = summary.reports;

@@ -41,10 +41,7 @@ std::string Figure(const ReportData& data, double value) {
 
 /// One line of the learning curve: an evaluated sum at fixed shots, steps and rate.
 LineSeries EvaluatedSeries(const ReportData& data, bool holdout, const FinalCell& cell) {
-  LineSeries series{holdout ? (data.holdout_clients > 0 ? "held-out" : "test") : "validation",
-                    holdout ? 0 : 2,
-                    false,
-                    {}};
+  LineSeries series{holdout ? data.TestName() : "validation", holdout ? 0 : 2, false, {}};
   for (const EvaluationLineData& line : data.evaluations)
     if (line.client.empty() && line.leg == data.main_leg && line.holdout == holdout &&
         line.shots == cell.shots && line.steps == cell.steps &&
@@ -202,10 +199,7 @@ std::string ConvergenceSection(const ReportData& data) {
       "Training: on the query sets of the sites of a round, adapted as in training; the other "
       "lines at the settings above.";
   return HtmlSection(kQuestionConverged, answer, Draw(chart),
-                     rows.empty() ? ""
-                                  : HtmlTable({"round", "validation",
-                                               data.holdout_clients > 0 ? "held-out" : "test"},
-                                              rows));
+                     rows.empty() ? "" : HtmlTable({"round", "validation", data.TestName()}, rows));
 }
 
 std::string ParticipationSection(const ReportData& data) {

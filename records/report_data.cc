@@ -135,6 +135,7 @@ RunSummary ParseSummary(const ordered_json& object) {
   summary.reports = Whole<std::uint64_t>(object, "reports");
   summary.dropped = Whole<std::uint64_t>(object, "dropped");
   summary.wall_s = Number(object, "wall_s");
+  summary.tested_on_training_sites = Text(object, "tested_on") == "training_sites";
   summary.main = ParseMethod(object);
   if (const auto baselines = object.find("baselines"); baselines != object.end())
     for (const ordered_json& baseline : *baselines)

@@ -57,6 +57,11 @@ struct ReportData {
   double Value(const FinalCell& cell) const {
     return classification ? cell.accuracy_mean : cell.loss_mean;
   }
+  /// What the test part of an evaluation was measured on.
+  std::string TestName() const {
+    const bool own = summary && summary->tested_on_training_sites;
+    return own ? "training sites" : holdout_clients > 0 ? "held-out" : "test";
+  }
   bool Better(double a, double b) const { return classification ? a > b : a < b; }
 };
 

@@ -28,6 +28,8 @@ std::string Measured(const ReportData& data, double value) {
                              : "a loss of " + Fixed(value, 3);
 }
 std::string Sites(const ReportData& data, std::uint64_t count) {
+  if (data.summary && data.summary->tested_on_training_sites)
+    return Counted(count, "training site", "training sites");
   return data.holdout_clients > 0 ? Counted(count, "held-out site", "held-out sites")
                                   : Counted(count, "site", "sites");
 }
@@ -307,6 +309,10 @@ RunResult Outcome(const ReportData& data) {
     result.sentence += "; there is no baseline to compare with";
   }
   result.sentence += ".";
+  if (summary.tested_on_training_sites)
+    result.sentence +=
+        " These are the sites that trained, on examples they may have trained on: only a site that "
+        "never took part shows what a new one gains (fedmeta adapt).";
   return result;
 }
 

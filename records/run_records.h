@@ -79,6 +79,9 @@ struct RunSummary {
   std::uint64_t parameters = 0;
   std::uint64_t reports = 0, dropped = 0;
   double wall_s = 0;
+  /// No held-out site took part, so the final figures are of the training sites on examples they may
+  /// have trained on: how well a new site does is for `fedmeta adapt` to say.
+  bool tested_on_training_sites = false;
   MethodSummary main = {};
   std::vector<MethodSummary> baselines = {};
 };
