@@ -28,9 +28,9 @@ namespace {
 Error UnknownName(const std::string& kind, const std::string& name,
                   const std::vector<std::string>& known, const std::string& help) {
   const auto nearest = NearestName(name, known);
-  return {ErrorCode::kInvalidArgument,
-          "there is no " + kind + " '" + name + "'" +
-              (nearest ? "; did you mean '" + *nearest + "'?" : ".") + " See " + help + " --help."};
+  return {ErrorCode::kInvalidArgument, "there is no " + kind + " '" + name + "'" +
+                                           (nearest ? "; did you mean '" + *nearest + "'?" : ".") +
+                                           " See " + help + " --help."};
 }
 
 // The error that CLI11 would give for an unknown name speaks of missing options instead.
@@ -66,9 +66,9 @@ int RunCommands(int argc, char** argv, const std::string& program, const std::st
       if (!chosen) chosen = run;
     });
   }
-  if (const auto unknown = UnknownCommand(
-          std::span(argv, static_cast<std::size_t>(argc)).subspan(argc > 0 ? 1 : 0), app, "command",
-          program)) {
+  if (const auto unknown =
+          UnknownCommand(std::span(argv, static_cast<std::size_t>(argc)).subspan(argc > 0 ? 1 : 0),
+                         app, "command", program)) {
     return ReportError(*unknown);
   }
   try {

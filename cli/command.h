@@ -20,7 +20,8 @@ struct Command {
 };
 
 /// Parses the command line and runs the named subcommand. Unknown subcommands, and
-/// unknown actions of a subcommand that has them: exit 2 with the nearest known one. `program`: "fedmeta".
+/// unknown actions of a subcommand that has them: exit 2 with the nearest known one. `program`:
+/// "fedmeta".
 int RunCommands(int argc, char** argv, const std::string& program, const std::string& description,
                 const std::vector<Command>& commands);
 

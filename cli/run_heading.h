@@ -11,7 +11,8 @@
 namespace fedmeta {
 
 /// An algorithm as people read it: "maml, 5 steps"; its name alone where its settings have no
-/// adaptation_steps. Works for plug-ins of other programs too, whose settings a binary may not know.
+/// adaptation_steps. Works for plug-ins of other programs too, whose settings a binary may not
+/// know.
 std::string DescribeAlgorithm(const v1::Plugin& algorithm);
 
 /// What a run says of itself when it starts.

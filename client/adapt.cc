@@ -11,6 +11,7 @@
 #include "fedmeta/client/evaluator.h"
 #include "fedmeta/client/task_source.h"
 #include "fedmeta/core/text.h"
+#include "fedmeta/protocol/limits.h"
 #include "fedmeta/records/safetensors.h"
 
 namespace fedmeta {
@@ -207,6 +208,46 @@ Result<AdaptFigure> ChooseOnValidation(SiteAdaptation& adaptation, const TunedAd
   return *best;
 }
 
+std::optional<std::uint32_t> ParseCount(const std::string& text, std::uint32_t maximum) {
+  const auto number = ParseNumber(text);
+  if (!number || !(*number >= 0) || *number > maximum || *number != std::floor(*number))
+    return std::nullopt;
+  return static_cast<std::uint32_t>(*number);
+}
+
+std::optional<double> ParseRate(const nlohmann::json& value) {
+  if (!value.is_number()) return std::nullopt;
+  const double rate = value.get<double>();
+  if (!std::isfinite(rate) || rate <= 0) return std::nullopt;
+  return rate;
+}
+
+// What the coordinator writes; nothing for any other text.
+std::optional<std::map<std::uint32_t, TunedAdaptation>> ParseTuned(const std::string& text) {
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  if (!json.is_object()) return std::nullopt;
+  std::map<std::uint32_t, TunedAdaptation> tuned;
+  for (const auto& [shots, entry] : json.items()) {
+    const auto count = ParseCount(shots, UINT32_MAX);
+    if (!count || !entry.is_object()) return std::nullopt;
+    const auto rate = ParseRate(entry.value("learning_rate", nlohmann::json()));
+    const auto steps =
+        ParseCount(entry.value("steps", nlohmann::json()).dump(), kMaximumEvaluationSteps);
+    const nlohmann::json by_steps = entry.value("by_steps", nlohmann::json::object());
+    if (!rate || !steps || !by_steps.is_object()) return std::nullopt;
+    TunedAdaptation& adaptation = tuned[*count];
+    adaptation.learning_rate = *rate;
+    adaptation.steps = *steps;
+    for (const auto& [step, value] : by_steps.items()) {
+      const auto step_count = ParseCount(step, kMaximumEvaluationSteps);
+      const auto step_rate = ParseRate(value);
+      if (!step_count || !step_rate) return std::nullopt;
+      adaptation.rate_of_steps[*step_count] = *step_rate;
+    }
+  }
+  return tuned;
+}
+
 }  // namespace
 
 Result<TrainedModel> LoadTrainedModel(const std::filesystem::path& file) {
@@ -223,7 +264,9 @@ Result<TrainedModel> LoadTrainedModel(const std::filesystem::path& file) {
   model.method = text("method");
   if (!google::protobuf::util::JsonStringToMessage(text("assignment"), &model.assignment).ok())
     return refused("metadata 'assignment' is missing or not valid");
-  FEDMETA_ASSIGN_OR_RETURN(const StateLayout layout, StateLayout::Parse(text("layout")));
+  const Result<StateLayout> parsed = StateLayout::Parse(text("layout"));
+  if (!parsed.ok()) return refused("metadata 'layout': " + parsed.error().message());
+  const StateLayout& layout = *parsed;
   for (const Segment& segment : layout.segments()) {
     for (const TensorSpec& tensor : segment.tensors) {
       const NamedTensor* found = stored.Find(tensor.name);
@@ -232,20 +275,10 @@ Result<TrainedModel> LoadTrainedModel(const std::filesystem::path& file) {
       model.state.insert(model.state.end(), found->values.begin(), found->values.end());
     }
   }
-  const nlohmann::json tuned = nlohmann::json::parse(text("tuned"), nullptr, false);
-  if (!tuned.is_object()) return model;
-  for (const auto& [shots, entry] : tuned.items()) {
-    const auto shots_number = ParseNumber(shots);
-    if (!shots_number || !entry.is_object()) return refused("metadata 'tuned' is not valid");
-    TunedAdaptation& adaptation = model.tuned[static_cast<std::uint32_t>(*shots_number)];
-    adaptation.learning_rate = entry.value("learning_rate", 0.0);
-    adaptation.steps = entry.value("steps", 0U);
-    const nlohmann::json by_steps = entry.value("by_steps", nlohmann::json::object());
-    for (const auto& [steps, rate] : by_steps.items()) {
-      const auto steps_number = ParseNumber(steps);
-      if (steps_number && rate.is_number())
-        adaptation.rate_of_steps[static_cast<std::uint32_t>(*steps_number)] = rate.get<double>();
-    }
+  if (stored.metadata.contains("tuned")) {
+    auto tuned = ParseTuned(text("tuned"));
+    if (!tuned) return refused("metadata 'tuned' is not valid");
+    model.tuned = *std::move(tuned);
   }
   return model;
 }

@@ -7,6 +7,7 @@
 #include "fedmeta/coordinator/cohort.h"
 #include "fedmeta/coordinator/leg_course.h"
 #include "fedmeta/coordinator/plain_round_engine.h"
+#include "fedmeta/coordinator/presence.h"
 #include "fedmeta/core/check.h"
 #include "fedmeta/core/text.h"
 
@@ -15,37 +16,7 @@ namespace {
 
 constexpr double kDivergedWarning = 0.05;
 
-enum class Step : std::uint8_t { kTrain, kValidate, kTest };
-
 double Seconds(Duration duration) { return static_cast<double>(duration.count()) / 1000.0; }
-
-/// Who is present, by role.
-class Presence {
- public:
-  void Join(const ClientId& client, v1::Role role) {
-    Lose(client);
-    Of(role).Add(client);
-  }
-  void Lose(const ClientId& client) {
-    training_.Remove(client);
-    validation_.Remove(client);
-    holdouts_.Remove(client);
-  }
-  const Population& training() const { return training_; }
-  bool has_holdouts() const { return holdouts_.size() > 0; }
-  const Population& For(Step step) const {
-    if (step == Step::kValidate && validation_.size() > 0) return validation_;
-    if (step == Step::kTest && holdouts_.size() > 0) return holdouts_;
-    return training_;
-  }
-
- private:
-  Population& Of(v1::Role role) {
-    if (role == v1::ROLE_VALIDATION) return validation_;
-    return role == v1::ROLE_HOLDOUT ? holdouts_ : training_;
-  }
-  Population training_, validation_, holdouts_;
-};
 
 }  // namespace
 
@@ -367,27 +338,8 @@ class ExperimentEngine::Implementation {
                        .wall_s = Seconds(now - started_),
                        .tested_on_training_sites = tested_on_training_sites_,
                        .main = main.Summary(),
-                       .baselines = Baselines()};
+                       .baselines = SummariseBaselines(courses_)};
     out_.emplace_back(Finish{std::move(summary), std::move(reason)});
-  }
-
-  /// Of each baseline the leg that validation prefers, in the order in which the methods ran.
-  std::vector<MethodSummary> Baselines() const {
-    std::vector<const LegCourse*> chosen;
-    for (const LegCourse& course : courses_) {
-      if (course.facts().main || !course.best_score()) continue;
-      const auto same = std::find_if(chosen.begin(), chosen.end(), [&](const LegCourse* other) {
-        return other->facts().method == course.facts().method;
-      });
-      if (same == chosen.end()) {
-        chosen.push_back(&course);
-      } else if (Better(*course.best_score(), *(*same)->best_score(), course.selection())) {
-        *same = &course;
-      }
-    }
-    std::vector<MethodSummary> summaries;
-    for (const LegCourse* course : chosen) summaries.push_back(course->Summary());
-    return summaries;
   }
 
   /// "fashion/maml round 12", "fashion/maml validation after round 12".

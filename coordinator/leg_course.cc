@@ -1,5 +1,6 @@
 #include "fedmeta/coordinator/leg_course.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace fedmeta {
@@ -99,6 +100,24 @@ std::map<std::string, std::string> LegCourse::Metadata(std::uint64_t round) cons
           {"method", facts_.method},
           {"round", std::to_string(round)},
           {"tuned", TunedJson(plans_.grid(), tuned_)}};
+}
+
+std::vector<MethodSummary> SummariseBaselines(std::span<const LegCourse> courses) {
+  std::vector<const LegCourse*> chosen;
+  for (const LegCourse& course : courses) {
+    if (course.facts().main || !course.best_score()) continue;
+    const auto same = std::find_if(chosen.begin(), chosen.end(), [&](const LegCourse* other) {
+      return other->facts().method == course.facts().method;
+    });
+    if (same == chosen.end()) {
+      chosen.push_back(&course);
+    } else if (Better(*course.best_score(), *(*same)->best_score(), course.selection())) {
+      *same = &course;
+    }
+  }
+  std::vector<MethodSummary> summaries;
+  for (const LegCourse* course : chosen) summaries.push_back(course->Summary());
+  return summaries;
 }
 
 }  // namespace fedmeta

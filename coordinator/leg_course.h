@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -58,5 +59,8 @@ class LegCourse {
   std::optional<Score> best_score_;
   std::vector<FinalCell> best_cells_;
 };
+
+/// Of each baseline the leg that validation prefers, in the order in which the methods ran.
+std::vector<MethodSummary> SummariseBaselines(std::span<const LegCourse> courses);
 
 }  // namespace fedmeta

@@ -18,6 +18,7 @@
 #include "fedmeta/coordinator/checkpoint.h"
 #include "fedmeta/coordinator/experiment_engine.h"
 #include "fedmeta/coordinator/plan_factory.h"
+#include "fedmeta/coordinator/published_blobs.h"
 #include "fedmeta/coordinator/round_worker.h"
 #include "fedmeta/coordinator/session_table.h"
 #include "fedmeta/coordinator/upload_staging.h"
@@ -144,9 +145,7 @@ class Live final : public LiveCoordinator {
   Result<std::shared_ptr<const Bytes>> FindBlob(const ClientId& client,
                                                 const Digest& digest) override {
     if (sessions_.MayDownload(client, digest)) {
-      const std::lock_guard lock(blobs_mutex_);
-      if (digest == state_hash_) return state_;
-      if (digest == assignment_hash_) return assignment_;
+      if (auto blob = blobs_.Find(digest)) return blob;
     }
     return Error(ErrorCode::kNotFound, "no plan of this client names blob " + digest.hex());
   }
@@ -226,12 +225,7 @@ class Live final : public LiveCoordinator {
 
   void Do(const StartLeg& what) {
     const Leg& leg = options_.legs[what.leg];
-    {
-      const std::lock_guard lock(blobs_mutex_);
-      const auto assignment = AsBytes(leg.assignment);
-      assignment_ = std::make_shared<const Bytes>(assignment.begin(), assignment.end());
-      assignment_hash_ = Digest::Of(leg.assignment);
-    }
+    blobs_.SetAssignment(leg.assignment);
     const std::uint64_t rounds = leg.trains ? options_.experiment.federation().rounds() : 0;
     Observe([this, &leg, rounds] { return observer_.LegStarted(leg.name, leg.method, rounds); });
     asio::post(work_, [this, index = what.leg] {
@@ -322,12 +316,7 @@ class Live final : public LiveCoordinator {
   }
 
   void Do(const ReportCheckpoint& what) {
-    std::shared_ptr<const Bytes> state;
-    {
-      const std::lock_guard lock(blobs_mutex_);
-      state = state_;
-    }
-    Observe([this, what, state] {
+    Observe([this, what, state = blobs_.state()] {
       const Leg& leg = options_.legs[what.leg];
       std::vector<float> values(state->size() / sizeof(float));
       std::memcpy(values.data(), state->data(), state->size());
@@ -380,11 +369,7 @@ class Live final : public LiveCoordinator {
   }
 
   /// On the work thread.
-  void PublishState() {
-    const std::lock_guard lock(blobs_mutex_);
-    state_ = worker_.state();
-    state_hash_ = worker_.state_hash();
-  }
+  void PublishState() { blobs_.SetState(worker_.state(), worker_.state_hash()); }
 
   const Options options_;
   const Duration lost_after_;
@@ -403,9 +388,7 @@ class Live final : public LiveCoordinator {
   std::multimap<TimePoint, std::uint64_t> timers_;
   std::optional<Error> environment_;
 
-  std::mutex blobs_mutex_;
-  std::shared_ptr<const Bytes> state_, assignment_;
-  Digest state_hash_, assignment_hash_;
+  PublishedBlobs blobs_;
 
   std::mutex outcome_mutex_;
   std::condition_variable outcome_changed_;

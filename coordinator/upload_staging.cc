@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "fedmeta/coordinator/arrival.h"
 #include "fedmeta/core/check.h"
 #include "fedmeta/core/digest.h"
 
@@ -17,16 +18,6 @@ namespace {
 
 using Owner = std::pair<ClientId, RoundKey>;
 using Opened = Done<std::shared_ptr<UploadSink>>;
-
-/// Bytes of one upload as they come in. A sink writes it without the staging's lock.
-struct Arrival {
-  std::mutex mutex;
-  Digest digest;  // announced
-  std::uint64_t size = 0;
-  Bytes bytes;
-  DigestBuilder hash;
-  bool detached = false;  // another stream took over, or the attempt is over
-};
 
 v1::UploadPosition PositionOf(std::uint64_t received, bool complete) {
   v1::UploadPosition position;
@@ -173,10 +164,7 @@ void UploadStaging::Core::Close(const Owner& owner) {
     });
     for (Slot& slot : slots_) {
       if (slot.owner != owner || slot.use == Use::kFree || slot.use == Use::kTaken) continue;
-      {
-        const std::lock_guard arrival_lock(slot.arrival->mutex);
-        slot.arrival->detached = true;
-      }
+      slot.arrival->Detach();
       slot = {};
     }
     Serve(answers);
@@ -202,7 +190,7 @@ std::span<const std::byte> UploadStaging::Core::Take(std::uint32_t slot) {
   const std::lock_guard lock(mutex_);
   FEDMETA_CHECK(slots_[slot].use == Use::kStaged);
   slots_[slot].use = Use::kTaken;
-  return slots_[slot].arrival->bytes;
+  return slots_[slot].arrival->bytes();
 }
 
 void UploadStaging::Core::Free(std::uint32_t slot) {
@@ -243,7 +231,7 @@ Result<UploadStaging::Core::Request> UploadStaging::Core::Check(
 
 std::shared_ptr<Arrival> UploadStaging::Core::FindPartial(const Request& request) const {
   const auto matches = [&](const Owner& owner, const std::shared_ptr<Arrival>& arrival) {
-    return owner == request.owner && arrival->digest == request.digest;
+    return owner == request.owner && arrival->digest() == request.digest;
   };
   for (const Slot& slot : slots_) {
     if (slot.use == Use::kReceiving && matches(slot.owner, slot.arrival)) return slot.arrival;
@@ -261,8 +249,7 @@ Result<v1::UploadPosition> UploadStaging::Core::Position(const ClientId& client,
   if (expected_.at(request.owner).whole) return PositionOf(request.size, true);
   const std::shared_ptr<Arrival> partial = FindPartial(request);
   if (!partial) return PositionOf(0, false);
-  const std::lock_guard arrival_lock(partial->mutex);
-  return PositionOf(partial->bytes.size(), false);
+  return PositionOf(partial->received(), false);
 }
 
 void UploadStaging::Core::Open(const ClientId& client, const v1::UploadHeader& header,
@@ -298,16 +285,8 @@ void UploadStaging::Core::Open(const ClientId& client, const v1::UploadHeader& h
 
 /// Moves what came so far out of the hands of the sink that wrote it.
 void UploadStaging::Core::KeepPartial(const Owner& owner, const std::shared_ptr<Arrival>& arrival) {
-  auto kept = std::make_shared<Arrival>();
-  {
-    const std::lock_guard arrival_lock(arrival->mutex);
-    if (std::exchange(arrival->detached, true)) return;
-    if (arrival->bytes.empty()) return;
-    kept->digest = arrival->digest;
-    kept->size = arrival->size;
-    kept->bytes = std::move(arrival->bytes);
-    kept->hash = std::move(arrival->hash);
-  }
+  std::shared_ptr<Arrival> kept = arrival->DetachForResumption();
+  if (!kept) return;
   partials_.remove_if([&](const Partial& partial) { return partial.owner == owner; });
   partials_.push_back({owner, std::move(kept)});
   if (partials_.size() > slots_.size()) partials_.pop_front();
@@ -318,17 +297,14 @@ Result<std::shared_ptr<UploadSink>> UploadStaging::Core::Grant(std::uint32_t slo
   std::shared_ptr<Arrival> arrival;
   if (request.offset > 0) {
     arrival = FindPartial(request);
-    const std::size_t received = arrival ? arrival->bytes.size() : 0;
+    const std::uint64_t received = arrival ? arrival->received() : 0;
     if (received != request.offset) {
       return Error(ErrorCode::kInvalidArgument,
                    "upload: offset must be " + std::to_string(received) + ", got " +
                        std::to_string(request.offset) + ": ask UploadStatus");
     }
   } else {
-    arrival = std::make_shared<Arrival>();
-    arrival->digest = request.digest;
-    arrival->size = request.size;
-    arrival->bytes.reserve(request.size);
+    arrival = std::make_shared<Arrival>(request.digest, request.size);
   }
   partials_.remove_if([&](const Partial& partial) { return partial.owner == request.owner; });
   slots_[slot] = {.use = Use::kReceiving, .owner = request.owner, .arrival = arrival};
@@ -350,16 +326,8 @@ void UploadStaging::Core::Serve(Answers& answers) {
 
 Status UploadStaging::Core::Write(const Owner& owner, Arrival& arrival,
                                   std::span<const std::byte> data) {
-  {
-    const std::lock_guard lock(arrival.mutex);
-    if (arrival.detached) return Stale(owner.second);
-    if (data.size() > arrival.size - arrival.bytes.size()) {
-      return Error(ErrorCode::kResourceExhausted,
-                   "upload: more than the announced " + std::to_string(arrival.size) + " bytes");
-    }
-    arrival.bytes.insert(arrival.bytes.end(), data.begin(), data.end());
-    arrival.hash.Add(data);
-  }
+  FEDMETA_ASSIGN_OR_RETURN(const bool taken, arrival.Write(data));
+  if (!taken) return Stale(owner.second);
   options_.heard(owner.first);
   return {};
 }
@@ -374,24 +342,13 @@ Result<v1::UploadPosition> UploadStaging::Core::Finish(std::uint32_t slot, Arriv
       return Error(ErrorCode::kFailedPrecondition,
                    "upload: the attempt is over, or a newer stream of this client took over");
     }
-    const std::lock_guard arrival_lock(arrival.mutex);
-    if (arrival.bytes.size() < arrival.size) {
-      return Error(ErrorCode::kDataLoss, "upload: " + std::to_string(arrival.bytes.size()) +
-                                             " of " + std::to_string(arrival.size) +
-                                             " bytes came: resume");
-    }
-    arrival.detached = true;  // nothing is written any more
-    if (arrival.hash.Finish() != arrival.digest) {
-      arrival.bytes.clear();
-      return Error(ErrorCode::kDataLoss,
-                   "upload: the bytes do not have the announced SHA-256: send them again");
-    }
+    FEDMETA_RETURN_IF_ERROR(arrival.Complete());
     owner = used.owner;
     used.use = Use::kStaged;
-    expected_.at(owner).whole = arrival.digest;
+    expected_.at(owner).whole = arrival.digest();
   }
   options_.staged(owner.second, owner.first, slot);
-  return PositionOf(arrival.size, true);
+  return PositionOf(arrival.size(), true);
 }
 
 void UploadStaging::Core::Leave(std::uint32_t slot, const std::shared_ptr<Arrival>& arrival) {

@@ -1,13 +1,11 @@
 #include "fedmeta/records/report_outcome.h"
 
 #include <algorithm>
-#include <cmath>
-#include <iterator>
 #include <set>
 
-#include "fedmeta/core/rng.h"
 #include "fedmeta/core/text.h"
 #include "fedmeta/records/report_charts.h"
+#include "fedmeta/records/report_figures.h"
 #include "fedmeta/records/report_html.h"
 #include "fedmeta/records/words.h"
 
@@ -17,165 +15,11 @@ namespace {
 constexpr char kQuestionWorth[] = "Is federating worth it?";
 constexpr char kQuestionSites[] = "Is any site worse off than alone?";
 constexpr char kQuestionExamples[] = "How little data does a new site need?";
-constexpr int kResamples = 2000;
 constexpr std::size_t kDrawnSites = 40;
-
-std::string Figure(const ReportData& data, double value) {
-  return data.classification ? Fixed(100 * value, 1) : Fixed(value, 3);
-}
-std::string Measured(const ReportData& data, double value) {
-  return data.classification ? Fixed(100 * value, 1) + " % accuracy"
-                             : "a loss of " + Fixed(value, 3);
-}
-std::string Sites(const ReportData& data, std::uint64_t count) {
-  if (data.summary && data.summary->tested_on_training_sites)
-    return Counted(count, "training site", "training sites");
-  return data.holdout_clients > 0 ? Counted(count, "held-out site", "held-out sites")
-                                  : Counted(count, "site", "sites");
-}
-std::string Examples(const ReportData& data, std::uint32_t shots) {
-  return Counted(shots, "example", "examples") + (data.classification ? " a class" : " a task");
-}
-
-const FinalCell* FindCell(const MethodSummary& method, std::uint32_t shots, bool tuned,
-                          std::uint32_t steps) {
-  for (const FinalCell& cell : method.cells)
-    if (cell.shots == shots && cell.tuned == tuned && (tuned || cell.steps == steps)) return &cell;
-  return nullptr;
-}
-/// The cell that validation chose, else the one with most steps; null where there is none.
-const FinalCell* AdaptedCell(const MethodSummary& method, std::uint32_t shots) {
-  if (const FinalCell* tuned = FindCell(method, shots, true, 0)) return tuned;
-  const FinalCell* most = nullptr;
-  for (const FinalCell& cell : method.cells)
-    if (cell.shots == shots && (most == nullptr || cell.steps > most->steps)) most = &cell;
-  return most;
-}
-
-std::set<std::uint32_t> AllShots(const MethodSummary& method) {
-  std::set<std::uint32_t> shots;
-  for (const FinalCell& cell : method.cells) shots.insert(cell.shots);
-  return shots;
-}
-std::set<std::uint32_t> AllSteps(const MethodSummary& method) {
-  std::set<std::uint32_t> steps;
-  for (const FinalCell& cell : method.cells)
-    if (!cell.tuned) steps.insert(cell.steps);
-  return steps;
-}
-
-/// Figures of the disclosing clients behind a final cell.
-std::map<std::string, double> ByClient(const ReportData& data, const MethodSummary& method,
-                                       const FinalCell& cell) {
-  std::map<std::string, double> values;
-  for (const EvaluationLineData& line : data.evaluations)
-    if (!line.client.empty() && line.holdout && line.leg == method.leg &&
-        line.round == method.best_round && line.shots == cell.shots && line.steps == cell.steps &&
-        line.learning_rate == cell.learning_rate && std::isfinite(data.Value(line)))
-      values[line.client] = data.Value(line);
-  return values;
-}
-
-const MethodSummary* BestBaseline(const ReportData& data, std::uint32_t shots) {
-  const MethodSummary* best = nullptr;
-  double best_value = 0;
-  for (const MethodSummary& baseline : data.summary->baselines) {
-    const FinalCell* cell = AdaptedCell(baseline, shots);
-    if (cell == nullptr || !std::isfinite(data.Value(*cell))) continue;
-    if (best == nullptr || data.Better(data.Value(*cell), best_value)) {
-      best = &baseline;
-      best_value = data.Value(*cell);
-    }
-  }
-  return best;
-}
-
-struct Interval {
-  double mean = 0, low = 0, high = 0;
-};
-/// Percentile bootstrap over clients; the same figures on every machine.
-Interval Bootstrap(const std::vector<double>& differences) {
-  Rng rng(StreamName{.seed = 0, .purpose = "report-bootstrap"});
-  const auto count = static_cast<double>(differences.size());
-  std::vector<double> means(kResamples);
-  for (double& mean : means) {
-    double sum = 0;
-    for (std::size_t i = 0; i < differences.size(); ++i)
-      sum += differences[rng.Below(differences.size())];
-    mean = sum / count;
-  }
-  std::sort(means.begin(), means.end());
-  double sum = 0;
-  for (const double difference : differences) sum += difference;
-  return {sum / count, means[kResamples / 40], means[kResamples - 1 - kResamples / 40]};
-}
-
-std::string ComparisonText(const ReportData& data, const RunResult& result) {
-  const double scale = data.classification ? 100 : 1;
-  const int digits = data.classification ? 1 : 3;
-  const std::string unit = data.classification ? " points" : "";
-  const auto amount = [&](double value) { return Fixed(scale * value, digits); };
-  const std::string baseline = "the best baseline (" + result.baseline + ", " +
-                               Figure(data, *result.baseline_value) +
-                               (data.classification ? " %)" : ")");
-  if (!result.difference) {
-    const double difference = *result.value - *result.baseline_value;
-    return amount(std::fabs(difference)) + unit + (difference >= 0 ? " above " : " below ") +
-           baseline +
-           "; the uncertainty is unknown, because sites do not disclose their own figures";
-  }
-  const auto interval = [&](double from, double to) {
-    return "95 % interval over sites " + amount(from) + " to " + amount(to);
-  };
-  if (*result.low <= 0 && *result.high >= 0)
-    return "not distinguishable from " + baseline + ": difference " + amount(*result.difference) +
-           unit + ", " + interval(*result.low, *result.high);
-  const bool above = *result.difference > 0;
-  return amount(std::fabs(*result.difference)) + unit + (above ? " above " : " below ") + baseline +
-         ", " +
-         (above ? interval(*result.low, *result.high) : interval(-*result.high, -*result.low)) +
-         (above == data.classification ? "" : ": the baseline is better");
-}
-
-/// Methods in the order of the page with their colours: the main one and "alone" have the same
-/// everywhere.
-struct ColoredMethod {
-  const MethodSummary* summary;
-  int color;
-};
-std::vector<ColoredMethod> Methods(const ReportData& data) {
-  constexpr int kMain = 0, kAlone = 4, kOthers[] = {1, 2, 3, 5};
-  std::vector<ColoredMethod> methods = {{&data.summary->main, kMain}};
-  std::size_t others = 0;
-  for (const MethodSummary& baseline : data.summary->baselines)
-    methods.push_back(
-        {&baseline, baseline.method == "local" ? kAlone : kOthers[others++ % std::size(kOthers)]});
-  return methods;
-}
-
-std::string ShortName(const std::string& method) {
-  if (method == "local") return "alone";
-  if (method == "fedavg") return "FedAvg";
-  return MethodName(method);
-}
 
 std::string NoFinalFigures(const ReportData& data) {
   return data.summary ? "No figure: the run ended before a final evaluation."
                       : "No figure yet: the run has not finished.";
-}
-bool HasFinalFigures(const ReportData& data) {
-  return data.summary && !data.summary->main.cells.empty();
-}
-
-/// 95 % of the mean over clients; 0 where they do not disclose their figures.
-double HalfBand(const ReportData& data, const MethodSummary& method, const FinalCell& cell) {
-  const std::map<std::string, double> values = ByClient(data, method, cell);
-  if (values.size() < 2) return 0;
-  const auto count = static_cast<double>(values.size());
-  double sum = 0, squares = 0;
-  for (const auto& [client, value] : values) sum += value;
-  for (const auto& [client, value] : values) squares += std::pow(value - sum / count, 2);
-  return 1.96 * std::sqrt(squares / (count - 1) / count);
 }
 
 std::string StepsChart(const ReportData& data, std::uint32_t shots, bool show_title) {
@@ -255,66 +99,6 @@ std::vector<SiteFigures> SitesOf(const ReportData& data, std::uint32_t shots) {
 }
 
 }  // namespace
-
-RunResult Outcome(const ReportData& data) {
-  RunResult result;
-  result.metric = data.classification ? "accuracy" : "loss";
-  if (!data.summary) {
-    std::uint64_t done = 0;
-    for (const RoundLineData& round : data.rounds)
-      if (round.leg == data.main_leg && round.committed) done = std::max(done, round.round);
-    result.status = "running";
-    result.sentence = "This run has not finished: " + FormatCount(done) + " of " +
-                      Counted(data.rounds_planned, "round", "rounds") +
-                      " done when this page was made.";
-    return result;
-  }
-  const RunSummary& summary = *data.summary;
-  result.status = RunStatusName(summary.status);
-  if (!HasFinalFigures(data)) {
-    result.sentence = "The run " +
-                      std::string(summary.status == RunStatus::kCompleted ? "completed" : "ended") +
-                      " after " + Counted(summary.rounds, "round", "rounds") +
-                      (summary.reason.empty() ? std::string() : " (" + summary.reason + ")") +
-                      " without final figures.";
-    return result;
-  }
-  result.shots = summary.main.cells.front().shots;
-  const FinalCell& cell = *AdaptedCell(summary.main, result.shots);
-  result.method = MethodName(summary.main.method);
-  result.clients = cell.clients;
-  result.steps = cell.steps;
-  result.value = data.Value(cell);
-  result.sentence = "At " + Sites(data, cell.clients) + " with " + Examples(data, result.shots) +
-                    ", " + result.method + " reaches " + Measured(data, *result.value) +
-                    " after adaptation";
-  if (const MethodSummary* baseline = BestBaseline(data, result.shots)) {
-    const FinalCell& other = *AdaptedCell(*baseline, result.shots);
-    result.baseline = MethodName(baseline->method);
-    result.baseline_value = data.Value(other);
-    const std::map<std::string, double> ours = ByClient(data, summary.main, cell);
-    const std::map<std::string, double> theirs = ByClient(data, *baseline, other);
-    std::vector<double> differences;
-    for (const auto& [client, value] : ours)
-      if (const auto found = theirs.find(client); found != theirs.end())
-        differences.push_back(value - found->second);
-    if (differences.size() >= 2) {
-      const Interval interval = Bootstrap(differences);
-      result.difference = interval.mean;
-      result.low = interval.low;
-      result.high = interval.high;
-    }
-    result.sentence += ", " + ComparisonText(data, result);
-  } else {
-    result.sentence += "; there is no baseline to compare with";
-  }
-  result.sentence += ".";
-  if (summary.tested_on_training_sites)
-    result.sentence +=
-        " These are the sites that trained, on examples they may have trained on: only a site that "
-        "never took part shows what a new one gains (fedmeta adapt).";
-  return result;
-}
 
 std::string WorthSection(const ReportData& data) {
   if (!HasFinalFigures(data)) return HtmlSection(kQuestionWorth, NoFinalFigures(data), "", "");
