@@ -20,6 +20,7 @@
 #include "fedmeta/coordinator/plan_factory.h"
 #include "fedmeta/coordinator/published_blobs.h"
 #include "fedmeta/coordinator/round_worker.h"
+#include "fedmeta/coordinator/round_writer.h"
 #include "fedmeta/coordinator/session_table.h"
 #include "fedmeta/coordinator/upload_staging.h"
 #include "fedmeta/core/text.h"
@@ -62,7 +63,6 @@ class Live final : public LiveCoordinator {
        Logger& logger)
       : options_(std::move(options)),
         lost_after_(ToDuration(options_.experiment.federation().lost_after())),
-        store_(store),
         observer_(observer),
         clock_(clock),
         logger_(logger),
@@ -77,6 +77,7 @@ class Live final : public LiveCoordinator {
                       },
                   .heard = [this](const ClientId& client) { Heard(client); }}),
         worker_(options_.legs, options_.registry, options_.experiment.federation().rounds()),
+        writer_(store, worker_),
         engine_(options_.experiment, FactsOfAll(options_.legs)) {}
 
   ~Live() override {
@@ -248,7 +249,7 @@ class Live final : public LiveCoordinator {
 
   void Do(const Persist& what) {
     asio::post(store_thread_, [this, what] {
-      Status status = Save(what);
+      Status status = writer_.Write(what);
       asio::post(work_, [this, what, status = std::move(status)]() mutable {
         if (what.record == Record::kAbandonAttempt) worker_.Abandon();
         if (status.ok() && what.record == Record::kBeginAttempt) {
@@ -262,29 +263,6 @@ class Live final : public LiveCoordinator {
         Post(StoreFinished{what.ticket, std::move(status)});
       });
     });
-  }
-
-  /// On the store thread. The worker stands still between kCloseRound and what follows it, so its
-  /// next state may be read here.
-  Status Save(const Persist& what) {
-    const RoundKey& key = what.plan.key();
-    auto lease = leases_.find(key.experiment);
-    if (lease == leases_.end()) {
-      FEDMETA_ASSIGN_OR_RETURN(Lease acquired, store_.Acquire(key.experiment));
-      lease = leases_.emplace(key.experiment, std::move(acquired)).first;
-    }
-    switch (what.record) {
-      case Record::kBeginAttempt:
-        return store_.BeginAttempt(lease->second, what.plan);
-      case Record::kAbandonAttempt:
-        return store_.AbandonAttempt(lease->second, key, what.reason);
-      case Record::kCommitRound:
-        break;
-    }
-    CommittedRound round{.key = key, .state = {}, .optimizer_state = {}, .record = {}};
-    FEDMETA_ASSIGN_OR_RETURN(round.state, store_.PutBlob(AsBytes(worker_.next_state())));
-    FEDMETA_ASSIGN_OR_RETURN(round.optimizer_state, store_.PutBlob(worker_.optimizer_state()));
-    return store_.CommitRound(lease->second, what.plan, round);
   }
 
   void Do(const RunWork& what) {
@@ -373,16 +351,15 @@ class Live final : public LiveCoordinator {
 
   const Options options_;
   const Duration lost_after_;
-  RoundStore& store_;
   RunObserver& observer_;
   const Clock& clock_;
   Logger& logger_;
 
   SessionTable sessions_;
   UploadStaging staging_;
-  RoundWorker worker_;                    // work thread
-  Status leg_status_;                     // work thread
-  std::map<ExperimentId, Lease> leases_;  // store thread
+  RoundWorker worker_;  // work thread
+  Status leg_status_;   // work thread
+  RoundWriter writer_;  // store thread
 
   ExperimentEngine engine_;
   std::multimap<TimePoint, std::uint64_t> timers_;
