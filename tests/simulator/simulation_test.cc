@@ -137,9 +137,11 @@ TEST(SimulationTest, AnotherSeedGivesAnotherModel) {
 
 TEST(SimulationTest, TrainingLowersTheLossAfterAdaptation) {
   Recorder recorder;
-  ASSERT_TRUE(
-      Simulate({"federation.rounds=300", "evaluation.every=0", "evaluation.episodes=20"}, recorder)
-          .ok());
+  ASSERT_TRUE(Simulate({"federation.rounds=2000", "evaluation.every=0", "model.hidden=[40, 40]",
+                        "server.optimizer.learning_rate=0.002", "evaluation.baselines=[]"},
+                       recorder)
+                  .ok());
+  ASSERT_EQ(recorder.rounds.size(), 2000U);
   const auto mean = [&](std::size_t from, std::size_t to) {
     MetricSums sums;
     for (std::size_t i = from; i < to; ++i) sums.Add(recorder.rounds[i].metrics);
