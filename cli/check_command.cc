@@ -13,6 +13,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "fedmeta/cli/blas.h"
 #include "fedmeta/cli/commands.h"
 #include "fedmeta/cli/experiment_digest.h"
 #include "fedmeta/client/data/partition.h"
@@ -160,6 +161,13 @@ void CheckPartition(const v1::Experiment& experiment, const OpenedSource& source
   }
 }
 
+/// Where this machine's matrix products go; training on the reference BLAS works, only slowly.
+void CheckBlas(Findings& findings) {
+  const std::string name = BlasName();
+  findings.Fact("blas", name);
+  if (IsSlowBlas(name)) findings.Warn(kSlowBlasAdvice);
+}
+
 void CheckExists(const std::string& key, const std::string& path, Findings& findings) {
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) {
@@ -278,6 +286,7 @@ class Checker {
       const auto source =
           CheckSource(data_, (*experiment)->data().source(), "data.source", findings);
       if (source) CheckPartition(**experiment, *source, findings);
+      CheckBlas(findings);
     }
     return findings.Finish(options_.json);
   }
@@ -298,6 +307,7 @@ class Checker {
     for (const auto& [name, site] : (*client)->data()) {
       CheckSource(data_, site.source(), "data." + name, findings);
     }
+    CheckBlas(findings);
     return findings.Finish(options_.json);
   }
 

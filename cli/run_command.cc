@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "fedmeta/cli/blas.h"
 #include "fedmeta/cli/learn_commands.h"
 #include "fedmeta/cli/machine_facts.h"
 #include "fedmeta/cli/run_heading.h"
