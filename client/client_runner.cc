@@ -212,7 +212,7 @@ class ClientRunner::Implementation {
                                  {"kind", plan.message().has_train() ? "update" : "metrics"},
                                  {"bytes", payload.size()},
                                  {"sha256", digest.hex()}};
-    FEDMETA_RETURN_IF_ERROR(AppendFile(options_.state_dir / "outbound.jsonl", line.dump() + "\n"));
+    FEDMETA_RETURN_IF_ERROR(Record("outbound.jsonl", line));
     return link_.Upload(header, payload, stop);
   }
 
@@ -238,7 +238,15 @@ class ClientRunner::Implementation {
       line["purpose"] = "train";
     }
     line["cells"] = std::move(cells);
-    return AppendFile(options_.state_dir / "figures.jsonl", line.dump() + "\n");
+    return Record("figures.jsonl", line);
+  }
+
+  Status Record(const char* file, const nlohmann::json& line) {
+    const Status written = AppendFile(options_.state_dir / file, line.dump() + "\n");
+    if (written.ok()) return {};
+    // A missing folder must not read as the coordinator's "not found", which ends an attempt in
+    // silence.
+    return Error(ErrorCode::kInternal, written.error().message());
   }
 
   const Options options_;

@@ -91,7 +91,7 @@ class ClientRunnerTest : public testing::Test {
     link_.SayAllDone();
     EXPECT_TRUE(Run().ok());
     EXPECT_THAT(link_.uploads, SizeIs(1));
-    EXPECT_EQ(link_.uploads.front().header.key().round(), 2U);
+    for (const auto& upload : link_.uploads) EXPECT_EQ(upload.header.key().round(), 2U);
     const std::vector<v1::Report> failures = link_.failures();
     EXPECT_THAT(failures, SizeIs(1));
     if (failures.empty()) return {};
@@ -204,10 +204,11 @@ TEST_F(ClientRunnerTest, StateOfAnotherSizeIsRefusedBeforeItIsFetched) {
 TEST_F(ClientRunnerTest, StaleUploadIsLeftWithoutAReport) {
   link_.on_upload = [](const v1::UploadHeader& header) -> Status {
     if (header.key().round() == 1) return Error(ErrorCode::kFailedPrecondition, "stale round");
+    if (header.key().round() == 2) return Error(ErrorCode::kNotFound, "no such round");
     return {};
   };
-  link_.SayPlan(Plan(assignment_).SerializeAsString());
-  link_.SayPlan(Plan(assignment_, 2).SerializeAsString());
+  for (const std::uint64_t round : {1U, 2U, 3U})
+    link_.SayPlan(Plan(assignment_, round).SerializeAsString());
   link_.SayAllDone();
   ASSERT_TRUE(Run().ok());
   EXPECT_THAT(link_.failures(), IsEmpty());

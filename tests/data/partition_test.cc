@@ -5,7 +5,7 @@
 #include <map>
 #include <set>
 
-#include "data_testing.h"
+#include "partition_testing.h"
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -13,51 +13,6 @@ namespace fedmeta {
 namespace {
 
 using ::testing::HasSubstr;
-
-v1::Partition Settings(const std::string& scheme, unsigned clients) {
-  v1::Partition settings;
-  settings.set_scheme(scheme);
-  settings.set_clients(clients);
-  settings.set_minimum_examples(1);
-  settings.set_classes_per_client(2);
-  settings.set_alpha(0.5);
-  settings.set_labels("shared");
-  settings.set_class_split("none");
-  return settings;
-}
-
-std::shared_ptr<FakeTable> Table(std::size_t classes, std::size_t each) {
-  return std::make_shared<FakeTable>(std::vector<std::size_t>(classes, each));
-}
-
-Result<std::unique_ptr<Partition>> Make(const v1::Partition& settings,
-                                        const std::shared_ptr<const Dataset>& table,
-                                        std::uint64_t seed = 1) {
-  return MakePartition(settings, PluginOf("episodic", Episodic(2, 1, 1)), TableSource(table), seed);
-}
-
-std::unique_ptr<Partition> MustMake(const v1::Partition& settings,
-                                    const std::shared_ptr<const Dataset>& table,
-                                    std::uint64_t seed = 1) {
-  auto made = Make(settings, table, seed);
-  EXPECT_TRUE(made.ok()) << made.error().message();
-  return std::move(made).value();
-}
-
-std::string ErrorOf(const v1::Partition& settings, const std::shared_ptr<const Dataset>& table) {
-  const auto made = Make(settings, table);
-  return made.ok() ? "made" : made.error().message();
-}
-
-DatasetView ViewOf(const Partition& partition, std::size_t client) {
-  return std::move(partition.view(client)).value();
-}
-
-std::set<std::int64_t> ClassesOf(const DatasetView& view) {
-  std::set<std::int64_t> classes;
-  for (const std::uint32_t row : *view.rows) classes.insert(view.dataset->label(row));
-  return classes;
-}
 
 // Rows of all clients, which must not share any.
 std::size_t DisjointRows(const Partition& partition) {
@@ -282,122 +237,6 @@ TEST_F(ColumnTest, RefusesAnotherNumberOfClientsThanNames) {
 
 TEST_F(ColumnTest, RefusesNamesThatCouldLeaveTheFolder) {
   EXPECT_THAT(ErrorOf(Column("a\n../b\na\nb\n"), Table(2, 2)), HasSubstr("line 2"));
-}
-
-TEST(SharedPartitionTest, AHundredThousandClientsShareOneListOfRows) {
-  v1::Partition settings = Settings("shared", 100'000);
-  settings.set_holdout_clients(1000);
-  settings.set_class_split("maml");
-  const auto partition = MustMake(settings, Table(1623, 3));
-  const DatasetView first = ViewOf(*partition, 0);
-  const DatasetView last = ViewOf(*partition, 98'999);
-  EXPECT_EQ(first.rows, last.rows);
-  EXPECT_NE(first.by_class, nullptr);
-  EXPECT_EQ(first.by_class, last.by_class);
-  EXPECT_TRUE(first.code_of.empty());
-  EXPECT_EQ(partition->name(0), "site-000001");
-}
-
-TEST(SharedPartitionTest, ClassSplitsNeverShareClasses) {
-  const auto table = Table(1623, 2);
-  for (const std::string split : {"maml", "reptile"}) {
-    v1::Partition settings = Settings("shared", 30);
-    settings.set_class_split(split);
-    settings.set_holdout_clients(10);
-    settings.set_validation_clients(split == "maml" ? 10 : 0);
-    const auto partition = MustMake(settings, table);
-    const std::set<std::int64_t> train = ClassesOf(ViewOf(*partition, 0));
-    const std::set<std::int64_t> test = ClassesOf(ViewOf(*partition, 29));
-    EXPECT_EQ(train.size(), split == "maml" ? 1100U : 1200U);
-    EXPECT_EQ(test.size(), 423U);
-    std::set<std::int64_t> all = train;
-    all.insert(test.begin(), test.end());
-    if (split == "maml") {
-      const std::set<std::int64_t> validation = ClassesOf(ViewOf(*partition, 15));
-      EXPECT_EQ(validation.size(), 100U);
-      all.insert(validation.begin(), validation.end());
-    }
-    EXPECT_EQ(all.size(), 1623U);
-  }
-}
-
-TEST(SharedPartitionTest, WithoutAClassSplitEveryoneHasEveryRow) {
-  v1::Partition settings = Settings("shared", 3);
-  settings.set_holdout_clients(1);
-  const auto partition = MustMake(settings, Table(5, 4));
-  EXPECT_EQ(ViewOf(*partition, 0).size(), 20U);
-  EXPECT_EQ(ViewOf(*partition, 2).size(), 20U);
-}
-
-TEST(SharedPartitionTest, OwnLabelsNumberTheTrainingClasses) {
-  v1::Partition settings = Settings("shared", 3);
-  settings.set_class_split("reptile");
-  settings.set_labels("own");
-  const auto partition = MustMake(settings, Table(1623, 1));
-  EXPECT_EQ(partition->largest_label_set(), 1200);
-  EXPECT_NE(ViewOf(*partition, 0).code_of, ViewOf(*partition, 1).code_of);
-}
-
-TEST(SharedPartitionTest, RefusesASplitOfAnotherTable) {
-  v1::Partition settings = Settings("shared", 3);
-  settings.set_class_split("maml");
-  EXPECT_THAT(ErrorOf(settings, Table(10, 4)), HasSubstr("1,623 classes of Omniglot, the source"));
-}
-
-TEST(SharedPartitionTest, RefusesValidationClientsWithoutValidationClasses) {
-  v1::Partition settings = Settings("shared", 3);
-  settings.set_class_split("reptile");
-  settings.set_validation_clients(1);
-  EXPECT_THAT(ErrorOf(settings, Table(1623, 1)), HasSubstr("has no validation classes"));
-}
-
-TEST(SharedPartitionTest, RefusesTasksThatWouldBeTheSameForAll) {
-  const auto made = MakePartition(Settings("shared", 3), PluginOf("split", v1::SplitSettings()),
-                                  TableSource(Table(3, 4)), 1);
-  ASSERT_FALSE(made.ok());
-  EXPECT_THAT(made.error().message(), HasSubstr("the same task"));
-}
-
-class VinyalsTest : public ::testing::Test {
- protected:
-  void SetUp() override { table_->NameClasses(); }
-  v1::Partition Lists(const std::string& train, const std::string& validation,
-                      const std::string& test) {
-    std::ofstream(folder_.path() / "train.txt") << train;
-    std::ofstream(folder_.path() / "val.txt") << validation;
-    std::ofstream(folder_.path() / "test.txt") << test;
-    v1::Partition settings = Settings("shared", 3);
-    settings.set_holdout_clients(1);
-    settings.set_validation_clients(1);
-    settings.set_class_split("vinyals");
-    settings.set_split_dir(folder_.path().string());
-    return settings;
-  }
-  TemporaryFolder folder_;
-  std::shared_ptr<FakeTable> table_ = Table(4, 3);
-};
-
-TEST_F(VinyalsTest, ReadsClassesWhateverTheirRotation) {
-  const auto partition = MustMake(
-      Lists("a/c0/rot000\na/c0/rot090\na/c3/rot000\n", "a/c1/rot000\n", "a/c2/rot180\n"), table_);
-  EXPECT_EQ(ClassesOf(ViewOf(*partition, 0)), (std::set<std::int64_t>{0, 3}));
-  EXPECT_EQ(ClassesOf(ViewOf(*partition, 1)), (std::set<std::int64_t>{1}));
-  EXPECT_EQ(ClassesOf(ViewOf(*partition, 2)), (std::set<std::int64_t>{2}));
-}
-
-TEST_F(VinyalsTest, RefusesAnUnknownClassNamingTheLine) {
-  EXPECT_THAT(ErrorOf(Lists("a/c0/rot000\nb/c9/rot000\n", "a/c1\n", "a/c2\n"), table_),
-              HasSubstr("train.txt, line 2"));
-}
-
-TEST_F(VinyalsTest, RefusesAClassInTwoLists) {
-  EXPECT_THAT(ErrorOf(Lists("a/c0/rot000\n", "a/c1\n", "a/c0/rot090\n"), table_),
-              HasSubstr("class 'a/c0' stands in two lists"));
-}
-
-TEST_F(VinyalsTest, RefusesATableWithoutClassNames) {
-  EXPECT_THAT(ErrorOf(Lists("a/c0\n", "a/c1\n", "a/c2\n"), Table(4, 3)),
-              HasSubstr("needs a source that names its classes"));
 }
 
 TEST(FormulaPartitionTest, ClientsOfASourceWithoutATableAreNames) {
