@@ -114,7 +114,8 @@ void PrintTable(const std::vector<AdaptedSite>& sites) {
                 Number(c.accuracy_low, c.loss_low, site.classifies).c_str() + 3,
                 Number(c.accuracy_high, c.loss_high, site.classifies).c_str() + 2);
   }
-  std::printf("%s: %u steps at rate %s, %s\n", Describe(main.method).c_str(), main.chosen.steps,
+  std::printf("%s: %u %s at rate %s, %s\n", Describe(main.method).c_str(), main.chosen.steps,
+              main.chosen.steps == 1 ? "step" : "steps",
               FormatNumber(main.chosen.learning_rate).c_str(), main.choice.c_str());
 }
 
