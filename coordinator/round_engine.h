@@ -102,7 +102,7 @@ enum class Record : std::uint8_t {
   kBeginAttempt,    ///< RoundStore::BeginAttempt; RoundWorker::BeginAttempt(plan, cohort)
   kCommitRound,     ///< RoundStore::CommitRound; then RoundWorker::Commit and
                     ///< ExperimentEngine::SetStateHash, before the answer
-  kAbandonAttempt,  ///< RoundStore::AbandonAttempt; RoundWorker::Abandon
+  kAbandonAttempt,  ///< RoundStore::EndAttempt; RoundWorker::Abandon
 };
 /// An error in the answer ends the run.
 struct Persist {

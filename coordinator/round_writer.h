@@ -9,7 +9,7 @@
 
 namespace fedmeta {
 
-/// Puts an engine's records into the store, under one lease an experiment. Not thread-safe: one
+/// Puts an engine's records into the store, under one lease a run. Not thread-safe: one
 /// thread calls it.
 class RoundWriter {
  public:

@@ -121,8 +121,7 @@ class Simulation::Implementation {
         LegRuntime::Create(options_.registries, leg.assignment, **tasks);
     if (!runtime.ok()) return Observe(runtime.error());
     runtime_ = std::move(*runtime);
-    const ExperimentId id(options_.experiment.name() + "/" + leg.name);
-    Result<Lease> lease = store_.Acquire(id);
+    Result<Lease> lease = store_.Acquire(ExperimentId(options_.experiment.name()));
     if (!lease.ok()) return Observe(lease.error());
     lease_ = *lease;
     Observe(observer_.LegStarted(leg.name, leg.method,
@@ -145,7 +144,7 @@ class Simulation::Implementation {
         break;
       case Record::kAbandonAttempt:
         worker_.Abandon();
-        status = store_.AbandonAttempt(lease_, persist.plan.key(), persist.reason);
+        status = store_.EndAttempt(lease_, {.key = persist.plan.key(), .outcome = {}});
         break;
       case Record::kCommitRound:
         status = CommitRound(persist.plan);
@@ -155,10 +154,11 @@ class Simulation::Implementation {
   }
 
   Status CommitRound(const RoundPlan& plan) {
-    CommittedRound round{.key = plan.key(), .state = {}, .optimizer_state = {}, .record = {}};
+    CommittedRound round{
+        .key = plan.key(), .state = {}, .optimizer_state = {}, .client_states = {}};
     FEDMETA_ASSIGN_OR_RETURN(round.state, store_.PutBlob(AsBytes(worker_.next_state())));
     FEDMETA_ASSIGN_OR_RETURN(round.optimizer_state, store_.PutBlob(worker_.optimizer_state()));
-    FEDMETA_RETURN_IF_ERROR(store_.CommitRound(lease_, plan, round));
+    FEDMETA_RETURN_IF_ERROR(store_.CommitRound(lease_, plan, round, {}));
     worker_.Commit();
     engine_.SetStateHash(worker_.state_hash());
     return {};

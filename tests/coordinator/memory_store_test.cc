@@ -19,12 +19,12 @@ class MemoryStoreTest : public ::testing::Test {
     round.key = plan.key();
     round.state = store_->PutBlob(AsBytes(state)).value();
     round.optimizer_state = store_->PutBlob(AsBytes("moments of " + state)).value();
-    return store_->CommitRound(lease_, plan, round);
+    return store_->CommitRound(lease_, plan, round, "done");
   }
 
   PlanFactory plans_{DemoExperiment(3, 3, 2), DemoLeg("maml")};
   std::unique_ptr<RoundStore> store_ = MakeMemoryStore();
-  Lease lease_ = store_->Acquire(plans_.experiment_id()).value();
+  Lease lease_ = store_->Acquire(ExperimentId("demo")).value();
 };
 
 TEST_F(MemoryStoreTest, AnAttemptNumberIsUsedOnce) {
@@ -61,7 +61,7 @@ TEST_F(MemoryStoreTest, CommitsOnlyWhatWasBegun) {
 }
 
 TEST_F(MemoryStoreTest, ATakenOverLeaseIsFenced) {
-  const Lease newer = store_->Acquire(plans_.experiment_id()).value();
+  const Lease newer = store_->Acquire(ExperimentId("demo")).value();
   EXPECT_GT(newer.epoch, lease_.epoch);
   const Status refused = store_->BeginAttempt(lease_, Plan(1, 1, {}));
   ASSERT_FALSE(refused.ok());
@@ -69,8 +69,8 @@ TEST_F(MemoryStoreTest, ATakenOverLeaseIsFenced) {
   EXPECT_TRUE(store_->BeginAttempt(newer, Plan(1, 1, {})).ok());
 }
 
-TEST_F(MemoryStoreTest, ALeaseIsForItsOwnExperiment) {
-  const Lease other = store_->Acquire(ExperimentId("demo/fedavg")).value();
+TEST_F(MemoryStoreTest, ALeaseIsForItsOwnRun) {
+  const Lease other = store_->Acquire(ExperimentId("dem")).value();
   EXPECT_FALSE(store_->BeginAttempt(other, Plan(1, 1, {})).ok());
 }
 
