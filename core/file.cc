@@ -1,49 +1,13 @@
 #include "fedmeta/core/file.h"
 
 #include <cerrno>
-#include <cstring>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fedmeta/core/file_descriptor.h"
+
 namespace fedmeta {
-namespace {
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  ~FileDescriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-Error SystemError(const char* doing, const std::filesystem::path& path) {
-  const int code = errno;
-  const ErrorCode kind = code == ENOENT                     ? ErrorCode::kNotFound
-                         : code == ENOSPC || code == EDQUOT ? ErrorCode::kResourceExhausted
-                                                            : ErrorCode::kInternal;
-  return {kind, std::string(doing) + " " + path.string() + ": " + std::strerror(code)};
-}
-
-Status WriteAll(int fd, std::span<const std::byte> content, const std::filesystem::path& path) {
-  while (!content.empty()) {
-    const ssize_t written = ::write(fd, content.data(), content.size());
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      return SystemError("cannot write", path);
-    }
-    content = content.subspan(static_cast<std::size_t>(written));
-  }
-  return {};
-}
-
-}  // namespace
 
 Result<std::string> ReadFile(const std::filesystem::path& path) {
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -81,12 +45,7 @@ Status WriteFileAtomically(const std::filesystem::path& path, std::span<const st
   }
   if (::rename(temporary.c_str(), path.c_str()) != 0)
     return fail(SystemError("cannot replace", path));
-  const std::filesystem::path folder =
-      path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-  const FileDescriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.get() >= 0 && ::fsync(directory.get()) != 0 && errno != EINVAL)
-    return SystemError("cannot sync", folder);
-  return {};
+  return SyncFolder(FolderOf(path));
 }
 
 Status WriteFileAtomically(const std::filesystem::path& path, std::string_view content,

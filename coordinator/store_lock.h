@@ -1,0 +1,21 @@
+#pragma once
+
+#include <filesystem>
+
+#include "fedmeta/core/file_descriptor.h"
+#include "fedmeta/core/result.h"
+
+namespace fedmeta {
+
+/// Keeps other processes from a store while it lives; ends with the process, however that ends.
+class StoreLock {
+ public:
+  /// Locks the file "<path>.lock", which says the holder's process id. kUnavailable: held.
+  static Result<StoreLock> Acquire(const std::filesystem::path& path);
+
+ private:
+  explicit StoreLock(FileDescriptor file) : file_(std::move(file)) {}
+  FileDescriptor file_;
+};
+
+}  // namespace fedmeta
