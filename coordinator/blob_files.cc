@@ -27,7 +27,6 @@ bool IsHex(std::string_view name) {
 
 Result<BlobFiles> BlobFiles::Open(const std::filesystem::path& folder, Durability durability) {
   FEDMETA_RETURN_IF_ERROR(MakeWritableFolder(folder, 0700));
-  if (durability == Durability::kPower) FEDMETA_RETURN_IF_ERROR(SyncFolder(FolderOf(folder)));
   return BlobFiles(folder, durability);
 }
 

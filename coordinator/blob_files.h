@@ -16,7 +16,7 @@ namespace fedmeta {
 /// thread-safe.
 class BlobFiles {
  public:
-  /// Makes the folder, for the owner only.
+  /// Makes the folder, for the owner only; its own name is for the caller to sync.
   static Result<BlobFiles> Open(const std::filesystem::path& folder, Durability durability);
 
   /// With Durability::kPower the content is synced, its name only after Sync().

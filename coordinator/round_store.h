@@ -75,7 +75,8 @@ class RoundStore {
   /// Before any client sees the plan: an attempt number is used once, also across a crash
   /// (kAlreadyExists).
   virtual Status BeginAttempt(const Lease& lease, const RoundPlan& plan) = 0;
-  /// Attempts that were begun and have not ended: what a crash cut off (at most one, of one writer).
+  /// Attempts that were begun and have not ended: what a crash cut off (at most one, of one
+  /// writer).
   virtual Result<std::vector<RoundKey>> OpenAttempts(const ExperimentId& run) = 0;
   /// Before the opening request is sent; never refunded, and a session is charged once
   /// (kAlreadyExists). Stores the masked sum and the receipts too.

@@ -134,7 +134,6 @@ void SqliteBlobs::Committed() {
 }
 
 void SqliteBlobs::RolledBack() {
-  for (const Digest& digest : named_) unnamed_.erase(digest);
   named_.clear();
   removed_files_.clear();
 }

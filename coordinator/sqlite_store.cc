@@ -289,6 +289,7 @@ Result<std::unique_ptr<RoundStore>> SqliteStore::Open(const std::filesystem::pat
   FEDMETA_ASSIGN_OR_RETURN(SqliteBlobs blobs,
                            SqliteBlobs::Open(*database, BlobFolderOf(path), durability));
   FEDMETA_ASSIGN_OR_RETURN(StoreStatements sql, StoreStatements::Prepare(*database));
+  // The names of the database and of the blob folder.
   if (durability == Durability::kPower) FEDMETA_RETURN_IF_ERROR(SyncFolder(FolderOf(path)));
   return std::unique_ptr<RoundStore>(
       new SqliteStore(std::move(lock), std::move(database), std::move(blobs), std::move(sql)));
