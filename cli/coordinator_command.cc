@@ -6,6 +6,7 @@
 
 #include "fedmeta/cli/experiment_digest.h"
 #include "fedmeta/cli/log_options.h"
+#include "fedmeta/cli/run_description.h"
 #include "fedmeta/cli/run_heading.h"
 #include "fedmeta/cli/stop_signal.h"
 #include "fedmeta/configs/loader.h"
@@ -46,10 +47,22 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
       ReadLegs(config->initial_state(), InitialStateDigest(*experiment, schema)));
   const std::unique_ptr<Logger> logger = MakeLogger(config->log(), clock);
 
-  const std::filesystem::path out = config->out().empty()
-                                        ? std::filesystem::absolute(arguments.file).parent_path() /
-                                              DefaultRunFolder(experiment->name(), clock)
-                                        : std::filesystem::path(config->out());
+  const ExperimentId run(experiment->name());
+  FEDMETA_ASSIGN_OR_RETURN(const std::unique_ptr<RoundStore> store,
+                           OpenRoundStore(config->store(), Durability::kPower));
+  FEDMETA_ASSIGN_OR_RETURN(const std::optional<RunDescription> before,
+                           ReadDescription(*store, run));
+  RunDescription description{.experiment = PrintYaml(*experiment, schema),
+                             .initial_state = InitialStateHex(legs),
+                             .data = {},
+                             .out = config->out()};
+  if (description.out.empty()) {
+    description.out = before ? before->out
+                             : std::filesystem::absolute(arguments.file).parent_path() /
+                                   DefaultRunFolder(experiment->name(), clock);
+  }
+  if (before) FEDMETA_RETURN_IF_ERROR(CheckResumable(*before, description, schema));
+  const std::filesystem::path& out = description.out;
   RunHeading heading = MakeHeading(*experiment, legs, out);
   heading.live = true;
   // The file's partition is for simulations: who takes part is known when they have joined.
@@ -58,7 +71,8 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
   std::vector<std::unique_ptr<RunObserver>> observers;
   FEDMETA_ASSIGN_OR_RETURN(auto folder,
                            RunFolder::Create({.dir = out,
-                                              .experiment_yaml = PrintYaml(*experiment, schema),
+                                              .resume = before.has_value(),
+                                              .experiment_yaml = description.experiment,
                                               .manifest = {.protocol = ProtocolVersionText(),
                                                            .blas = {},
                                                            .libtorch = {},
@@ -71,13 +85,15 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
   observers.push_back(
       MakeProgressDisplay(stdout, isatty(STDOUT_FILENO) == 1, "coordinator", clock));
   const std::unique_ptr<RunObserver> observer = MakeObserverChain(std::move(observers));
-  const std::unique_ptr<RoundStore> store = MakeMemoryStore();
-
-  const auto coordinator = LiveCoordinator::Create({.experiment = *experiment,
-                                                    .limits = config->limits(),
-                                                    .legs = std::move(legs),
-                                                    .registry = server},
-                                                   *store, *observer, clock, *logger);
+  FEDMETA_ASSIGN_OR_RETURN(OpenedRun opened, OpenRun(*store, run));
+  FEDMETA_RETURN_IF_ERROR(WriteDescription(*store, opened.lease, description));
+  FEDMETA_ASSIGN_OR_RETURN(
+      const auto coordinator,
+      LiveCoordinator::Create({.experiment = *experiment,
+                               .limits = config->limits(),
+                               .legs = std::move(legs),
+                               .registry = server},
+                              std::move(opened), *store, *observer, clock, *logger));
   const v1::Limits& limits = config->limits();
   FEDMETA_ASSIGN_OR_RETURN(
       const auto grpc,

@@ -9,6 +9,7 @@
 #include "fedmeta/cli/blas.h"
 #include "fedmeta/cli/learn_commands.h"
 #include "fedmeta/cli/machine_facts.h"
+#include "fedmeta/cli/run_description.h"
 #include "fedmeta/cli/run_heading.h"
 #include "fedmeta/cli/stop_signal.h"
 #include "fedmeta/configs/loader.h"
@@ -24,12 +25,26 @@ namespace {
 struct RunArguments {
   std::string experiment, out;
   std::vector<std::string> overrides;
-  bool json = false;
+  bool json = false, resume = false;
 };
+
+/// Where a run's store lies in its folder.
+constexpr char kStoreFile[] = "store.db";
+
+Status CheckThereIsARun(const RunArguments& arguments) {
+  if (arguments.out.empty()) {
+    return Error(ErrorCode::kInvalidArgument, "--resume: name the run's folder with --out");
+  }
+  const std::filesystem::path path = std::filesystem::path(arguments.out) / kStoreFile;
+  if (std::filesystem::exists(path)) return {};
+  return Error(ErrorCode::kInvalidArgument, "--resume: no run to go on with, " + path.string() +
+                                                " is missing: leave --resume out to begin one");
+}
 
 Result<RunSummary> Run(const LearnProgram& program, const RunArguments& arguments,
                        std::stop_token stop) {
   const SystemClock clock;
+  if (arguments.resume) FEDMETA_RETURN_IF_ERROR(CheckThereIsARun(arguments));
   const Loader loader(program.schema);
   FEDMETA_ASSIGN_OR_RETURN(const auto experiment,
                            loader.LoadExperiment(arguments.experiment, arguments.overrides));
@@ -46,14 +61,26 @@ Result<RunSummary> Run(const LearnProgram& program, const RunArguments& argument
                                   ? experiment->threads()
                                   : std::max(1U, std::thread::hardware_concurrency());
   const RunHeading heading = MakeHeading(*experiment, legs, out);
-  const std::unique_ptr<RoundStore> store = MakeMemoryStore();
+  const ExperimentId run(experiment->name());
+  const RunDescription description{.experiment = PrintYaml(*experiment, program.schema),
+                                   .initial_state = InitialStateHex(legs),
+                                   .data = data.source.fingerprint.hex(),
+                                   .out = out};
+  const auto open_store = [&] { return OpenSqliteStore(out / kStoreFile, Durability::kProcess); };
+  std::unique_ptr<RoundStore> store;
+  if (arguments.resume) {
+    FEDMETA_ASSIGN_OR_RETURN(store, open_store());
+    FEDMETA_ASSIGN_OR_RETURN(const auto before, ReadDescription(*store, run));
+    if (before) FEDMETA_RETURN_IF_ERROR(CheckResumable(*before, description, program.schema));
+  }
 
   // Everything that can be known to fail is known before the folder is made.
   std::vector<std::unique_ptr<RunObserver>> observers;
   FEDMETA_ASSIGN_OR_RETURN(
       auto folder,
       RunFolder::Create({.dir = out,
-                         .experiment_yaml = PrintYaml(*experiment, program.schema),
+                         .resume = arguments.resume,
+                         .experiment_yaml = description.experiment,
                          .manifest = {.protocol = ProtocolVersionText(),
                                       .blas = BlasName(),
                                       .libtorch = LibTorchVersion(),
@@ -69,11 +96,16 @@ Result<RunSummary> Run(const LearnProgram& program, const RunArguments& argument
         MakeProgressDisplay(stdout, isatty(STDOUT_FILENO) == 1, MachineLine(threads), clock));
   const std::unique_ptr<RunObserver> observer = MakeObserverChain(std::move(observers));
 
+  if (store == nullptr) {
+    FEDMETA_ASSIGN_OR_RETURN(store, open_store());
+  }
+  FEDMETA_ASSIGN_OR_RETURN(OpenedRun opened, OpenRun(*store, run));
+  FEDMETA_RETURN_IF_ERROR(WriteDescription(*store, opened.lease, description));
   Simulation simulation({.experiment = *experiment,
                          .legs = std::move(legs),
                          .registries = program.registries,
                          .server = program.server},
-                        data, *store, *observer, clock);
+                        std::move(opened), data, *store, *observer, clock);
   FEDMETA_RETURN_IF_ERROR(simulation.Check());
   FEDMETA_RETURN_IF_ERROR(observer->Started(heading));
   return simulation.Run(stop);
@@ -82,25 +114,26 @@ Result<RunSummary> Run(const LearnProgram& program, const RunArguments& argument
 }  // namespace
 
 Command RunCommand(const LearnProgram& program) {
-  return {.name = "run",
-          .description = "Simulate a federation on this machine.",
-          .example =
-              "fedmeta run configs/experiments/sinusoid_maml.yaml seed=7 federation.rounds=500 "
-              "--out runs/first",
-          .setup = [program](CLI::App& app) -> std::function<int()> {
-            const auto arguments = std::make_shared<RunArguments>();
-            app.add_option("experiment", arguments->experiment, "EXPERIMENT.yaml")->required();
-            app.add_option("overrides", arguments->overrides, "key.path=value ...");
-            app.add_option("--out", arguments->out, "Run folder (default runs/<name>-<UTC time>)");
-            app.add_flag("--json", arguments->json,
-                         "Print the summary as JSON instead of progress");
-            return [program, arguments] {
-              const StopSignal stop;
-              const Result<RunSummary> summary = Run(program, *arguments, stop.token());
-              if (!summary.ok()) return ReportError(summary.error(), arguments->json);
-              return FinishRun(*summary, arguments->json);
-            };
-          }};
+  return {
+      .name = "run",
+      .description = "Simulate a federation on this machine.",
+      .example =
+          "fedmeta run configs/experiments/sinusoid_maml.yaml seed=7 federation.rounds=500 "
+          "--out runs/first",
+      .setup = [program](CLI::App& app) -> std::function<int()> {
+        const auto arguments = std::make_shared<RunArguments>();
+        app.add_option("experiment", arguments->experiment, "EXPERIMENT.yaml")->required();
+        app.add_option("overrides", arguments->overrides, "key.path=value ...");
+        app.add_option("--out", arguments->out, "Run folder (default runs/<name>-<UTC time>)");
+        app.add_flag("--resume", arguments->resume, "Go on with the run in --out where it ended");
+        app.add_flag("--json", arguments->json, "Print the summary as JSON instead of progress");
+        return [program, arguments] {
+          const StopSignal stop;
+          const Result<RunSummary> summary = Run(program, *arguments, stop.token());
+          if (!summary.ok()) return ReportError(summary.error(), arguments->json);
+          return FinishRun(*summary, arguments->json);
+        };
+      }};
 }
 
 }  // namespace fedmeta

@@ -75,7 +75,9 @@ int FinishRun(const RunSummary& summary, bool json) {
   if (summary.status == RunStatus::kCompleted) return 0;
   std::fprintf(stderr, "fedmeta: %s: %s\n", RunStatusName(summary.status).c_str(),
                summary.reason.c_str());
-  return summary.status == RunStatus::kFailed ? 4 : 130;
+  const bool lacks_sites =
+      summary.status == RunStatus::kFailed || summary.status == RunStatus::kPaused;
+  return lacks_sites ? 4 : 130;
 }
 
 }  // namespace fedmeta

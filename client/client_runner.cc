@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "fedmeta/client/client_state_store.h"
 #include "fedmeta/client/trainer.h"
 #include "fedmeta/core/file.h"
 #include "fedmeta/protocol/round_plan.h"
@@ -61,7 +62,8 @@ class ClientRunner::Implementation {
         link_(link),
         clock_(clock),
         logger_(logger),
-        pool_(MakeLearningPool(options_.threads)) {}
+        pool_(MakeLearningPool(options_.threads)),
+        kept_(options_.state_dir / "kept") {}
 
   Status Run(std::stop_token stop) {
     FEDMETA_RETURN_IF_ERROR(Join(stop));
@@ -76,6 +78,7 @@ class ClientRunner::Implementation {
         FEDMETA_RETURN_IF_ERROR(Join(stop));
         continue;
       }
+      last_counted_ = {instruction->last_counted().begin(), instruction->last_counted().end()};
       if (instruction->has_plan()) {
         FEDMETA_RETURN_IF_ERROR(Work(instruction->plan(), request, stop));
       } else if (instruction->has_closed()) {
@@ -144,13 +147,27 @@ class ClientRunner::Implementation {
     FEDMETA_ASSIGN_OR_RETURN(LegSession * leg, FindLeg(plan, stop));
     FEDMETA_RETURN_IF_ERROR(DownloadState(plan, *leg, stop));
     heartbeat.SetPhase("training");
-    const LocalClient self{.name = options_.name, .tasks = leg->tasks.get()};
+    FEDMETA_ASSIGN_OR_RETURN(const Bytes kept,
+                             kept_.Current(plan.key().experiment, LastCounted(plan)));
+    const LocalClient self{.name = options_.name, .tasks = leg->tasks.get(), .kept = kept};
     std::vector<Result<ClientResult>> results =
         ExecutePlan(plan, *leg->runtime, state_, {&self, 1}, *pool_);
     FEDMETA_ASSIGN_OR_RETURN(const ClientResult result, std::move(results.front()));
     FEDMETA_RETURN_IF_ERROR(WriteFigures(plan, result.metrics));
+    if (!result.next_kept.empty()) {
+      FEDMETA_RETURN_IF_ERROR(kept_.Stage(plan.key(), result.next_kept));
+    }
     heartbeat.SetPhase("uploading");
     return Upload(plan, result.payload, stop);
+  }
+
+  /// The last round of the plan's leg in which this client was counted, by the coordinator's word.
+  std::optional<RoundKey> LastCounted(const RoundPlan& plan) const {
+    for (const v1::RoundKey& message : last_counted_) {
+      const Result<RoundKey> key = FromMessage(message);
+      if (key.ok() && key->experiment == plan.key().experiment) return *key;
+    }
+    return std::nullopt;
   }
 
   Result<LegSession*> FindLeg(const RoundPlan& plan, std::stop_token stop) {
@@ -255,6 +272,8 @@ class ClientRunner::Implementation {
   Logger& logger_;
   std::unique_ptr<WorkerPool> pool_;
   v1::Welcome welcome_;
+  ClientStateStore kept_;
+  std::vector<v1::RoundKey> last_counted_;  // one a leg
   std::map<Digest, LegSession> legs_;
   std::vector<float> state_;
   std::optional<Digest> state_hash_;

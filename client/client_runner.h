@@ -31,8 +31,8 @@ class ClientRunner {
     LearnRegistries registries;
     std::map<std::string, SiteSource> data;  ///< by what experiments call data.name
     std::size_t threads = 0;                 ///< 0: one a core
-    /// Receives figures.jsonl (this site's own figures) and outbound.jsonl (what leaves, one line
-    /// before each upload).
+    /// Receives figures.jsonl (this site's own figures), outbound.jsonl (what leaves, one line
+    /// before each upload) and kept/ (ClientStateStore).
     std::filesystem::path state_dir;
   };
   ClientRunner(Options options, CoordinatorLink& link, const Clock& clock, Logger& logger);

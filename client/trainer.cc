@@ -12,9 +12,11 @@ namespace {
 /// Either what each client contributes or why it cannot.
 using Contributions = std::vector<Result<Contribution>>;
 
+/// `next_kept`: one a client.
 Contributions Train(const RoundPlan& plan, const LegRuntime& leg, const Objective& objective,
                     const at::Device& device, std::span<const float> state,
-                    std::span<const LocalClient> clients, WorkerPool& pool) {
+                    std::span<const LocalClient> clients, WorkerPool& pool,
+                    std::vector<Bytes>& next_kept) {
   std::vector<GeneratorTaskSource> sources;
   std::vector<Rng> streams;
   sources.reserve(clients.size());
@@ -26,11 +28,12 @@ Contributions Train(const RoundPlan& plan, const LegRuntime& leg, const Objectiv
                                     .purpose = "tasks",
                                     .client = client.name,
                                     .round = plan.key().round});
-    work.push_back({.tasks = &sources.back(), .state = {}, .rng = &streams.back()});
+    work.push_back({.tasks = &sources.back(), .state = client.kept, .rng = &streams.back()});
   }
   const LearnContext context{
       .model = *leg.model, .objective = objective, .pool = &pool, .device = device};
   Contributions contributions;
+  next_kept.resize(clients.size());
   for (Result<ClientUpdate>& update : leg.learner->ComputeUpdates(context, state, work)) {
     if (!update.ok()) {
       contributions.emplace_back(update.error());
@@ -40,6 +43,7 @@ Contributions Train(const RoundPlan& plan, const LegRuntime& leg, const Objectiv
         Contribution{.update = std::move(update->update),
                      .weight = std::min(update->weight, plan.message().maximum_weight()),
                      .metrics = {update->metrics}});
+    next_kept[contributions.size() - 1] = std::move(update->next_state);
   }
   return contributions;
 }
@@ -85,9 +89,10 @@ std::vector<Result<ClientResult>> ExecutePlan(const RoundPlan& plan, const LegRu
 
   const at::Device device(leg.assignment.device().empty() ? "cpu" : leg.assignment.device());
   const Objective objective(ObjectiveOf(clients.front().tasks->target_kind()));
-  Contributions contributions = train
-                                    ? Train(plan, leg, objective, device, state, clients, pool)
-                                    : Evaluate(plan, leg, objective, device, state, clients, pool);
+  std::vector<Bytes> next_kept(clients.size());
+  Contributions contributions =
+      train ? Train(plan, leg, objective, device, state, clients, pool, next_kept)
+            : Evaluate(plan, leg, objective, device, state, clients, pool);
   std::vector<Result<ClientResult>> results;
   results.reserve(clients.size());
   for (Result<Contribution>& contribution : contributions) {
@@ -98,7 +103,8 @@ std::vector<Result<ClientResult>> ExecutePlan(const RoundPlan& plan, const LegRu
     Result<Bytes> payload = codec->ToWire(*contribution);
     if (payload.ok()) {
       results.emplace_back(ClientResult{.payload = std::move(*payload),
-                                        .metrics = std::move(contribution->metrics)});
+                                        .metrics = std::move(contribution->metrics),
+                                        .next_kept = std::move(next_kept[results.size()])});
     } else {
       results.emplace_back(payload.error());
     }

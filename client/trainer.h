@@ -19,12 +19,15 @@ namespace fedmeta {
 struct LocalClient {
   std::string name;
   TaskGenerator* tasks = nullptr;
+  std::span<const std::byte> kept =
+      {};  ///< what this client kept for the leg; empty the first time
 };
 
 struct ClientResult {
   Bytes payload;  ///< to upload: ContributionCodec's wire form
   std::vector<MetricSums>
-      metrics;  ///< this client's own figures, one a metric cell; part of the payload
+      metrics;      ///< this client's own figures, one a metric cell; part of the payload
+  Bytes next_kept;  ///< training: what it keeps once the round is committed; empty: nothing
 };
 
 /// Does what a plan asks, for several clients at once. A live client passes itself; a simulation

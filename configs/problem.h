@@ -14,7 +14,8 @@ struct Problem {
   std::string message;  ///< field, value, bound, nearest key, what to do
 };
 
-/// Every problem, one a line "place: message", then "2 problems. Nothing was started.": kInvalidArgument.
+/// Every problem, one a line "place: message", then "2 problems. Nothing was started.":
+/// kInvalidArgument.
 Error ProblemsError(const std::vector<Problem>& problems);
 
 }  // namespace fedmeta

@@ -14,7 +14,8 @@ struct Place {
   std::string ToString() const;
 };
 
-/// Field path ("data.tasks.ways", "evaluation.baselines[1].learning_rate") -> place. Outlives parsing, for checks across fields.
+/// Field path ("data.tasks.ways", "evaluation.baselines[1].learning_rate") -> place. Outlives
+/// parsing, for checks across fields.
 class SourceMap {
  public:
   void Set(const std::string& path, Place place) { places_[path] = std::move(place); }

@@ -9,8 +9,8 @@
 
 namespace fedmeta {
 
-/// A configuration whose every key is set (defaults filled in), within its bounds and consistent across fields.
-/// Only the loader constructs it. Copyable, immutable.
+/// A configuration whose every key is set (defaults filled in), within its bounds and consistent
+/// across fields. Only the loader constructs it. Copyable, immutable.
 template <typename Message>
 class Validated {
  public:

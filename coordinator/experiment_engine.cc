@@ -1,13 +1,16 @@
 #include "fedmeta/coordinator/experiment_engine.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "fedmeta/coordinator/cohort.h"
 #include "fedmeta/coordinator/leg_course.h"
 #include "fedmeta/coordinator/plain_round_engine.h"
 #include "fedmeta/coordinator/presence.h"
+#include "fedmeta/coordinator/run_history.h"
 #include "fedmeta/core/check.h"
 #include "fedmeta/core/text.h"
 
@@ -36,12 +39,27 @@ class ExperimentEngine::Implementation {
     }
   }
 
+  Status Restore(std::vector<AttemptRecord> history, std::vector<ClientId> present) {
+    presence_.Await(present);
+    cohort_gathered_ = !history.empty();
+    for (const AttemptRecord& record : history) wall_before_s_ += record.wall_s;
+    std::set<ExperimentId> legs;
+    for (const LegCourse& course : courses_) legs.insert(course.plans().experiment_id());
+    FEDMETA_ASSIGN_OR_RETURN(history_, RunHistory::Create(std::move(history), legs));
+    return {};
+  }
+
   std::vector<Instruction> Start(TimePoint now) {
     started_ = now;
     where_ = Where::kWaiting;
     if (cancelled_) {
       EndCancelled(now);
     } else {
+      if (!presence_.AllBack()) {
+        rejoin_timer_ = tickets_.Next();
+        out_.emplace_back(
+            SetTimer{rejoin_timer_, now + ToDuration(experiment_.federation().lost_after())});
+      }
       BeginLeg(now);
     }
     return std::exchange(out_, {});
@@ -50,7 +68,7 @@ class ExperimentEngine::Implementation {
   std::vector<Instruction> Handle(const Event& event, TimePoint now) {
     if (where_ == Where::kFinished) return {};
     Notice(event);
-    if (where_ == Where::kWaiting) {
+    if (where_ == Where::kWaiting || where_ == Where::kPaused) {
       HandleWaiting(event, now);
     } else if (where_ == Where::kAttempt) {
       Forward(attempt_->Handle(event, now), now);
@@ -60,6 +78,7 @@ class ExperimentEngine::Implementation {
 
   void SetStateHash(const Digest& digest) { state_hash_ = digest; }
   bool finished() const { return where_ == Where::kFinished; }
+  bool paused() const { return where_ == Where::kPaused; }
   std::string_view phase() const {
     switch (where_) {
       case Where::kNotStarted:
@@ -68,6 +87,8 @@ class ExperimentEngine::Implementation {
         return "waiting for clients";
       case Where::kAttempt:
         return attempt_->phase();
+      case Where::kPaused:
+        return "paused";
       case Where::kFinished:
         break;
     }
@@ -75,7 +96,7 @@ class ExperimentEngine::Implementation {
   }
 
  private:
-  enum class Where : std::uint8_t { kNotStarted, kWaiting, kAttempt, kFinished };
+  enum class Where : std::uint8_t { kNotStarted, kWaiting, kAttempt, kPaused, kFinished };
 
   LegCourse& course() { return courses_[leg_]; }
   std::uint64_t rounds() { return course().facts().trains ? experiment_.federation().rounds() : 0; }
@@ -83,12 +104,15 @@ class ExperimentEngine::Implementation {
     const v1::Federation& federation = experiment_.federation();
     return federation.has_minimum_cohort() ? federation.minimum_cohort() : federation.cohort();
   }
+  std::size_t needed() const { return step_ == Step::kTrain ? minimum() : 1; }
 
   void Notice(const Event& event) {
     if (const auto* joined = std::get_if<ClientJoined>(&event)) {
       presence_.Join(joined->client, joined->role);
     } else if (const auto* lost = std::get_if<ClientLost>(&event)) {
       presence_.Lose(lost->client);
+    } else if (const auto* timer = std::get_if<TimerFired>(&event)) {
+      if (timer->timer == rejoin_timer_) presence_.Await({});
     } else if (const auto* cancel = std::get_if<CancelAsked>(&event)) {
       if (!cancelled_) cancelled_ = *cancel;
     }
@@ -100,34 +124,76 @@ class ExperimentEngine::Implementation {
     } else if (const auto* failed = std::get_if<DriverFailed>(&event)) {
       End(RunStatus::kFailed, failed->error, now);
     } else if (std::holds_alternative<ClientJoined>(event)) {
-      if (presence_.For(step_).size() >= Wanted()) Launch(now);
+      if (!Ready()) return;
+      if (where_ == Where::kPaused) {
+        out_.emplace_back(ReportNote{"enough clients are present: going on"});
+        try_ = 0;
+      }
+      Launch(now);
     } else if (const auto* timer = std::get_if<TimerFired>(&event)) {
-      if (timer->timer == join_timer_) JoinDeadlinePassed(now);
+      if (where_ == Where::kPaused) return;
+      if (timer->timer == rejoin_timer_ && Ready()) {
+        Launch(now);
+      } else if (timer->timer == join_timer_) {
+        JoinDeadlinePassed(now);
+      }
     }
   }
 
+  /// The leg's history is told, then it goes on where that ends.
   void BeginLeg(TimePoint now) {
-    out_.emplace_back(StartLeg{order_[leg_]});
+    const std::vector<AttemptRecord> history = history_.Take(course().plans().experiment_id());
+    TellHistory(!history.empty());
+    out_.emplace_back(ReportLeg{order_[leg_]});
     state_hash_ = course().facts().state_hash;
     round_ = 1;
     warned_of_divergence_ = false;
-    BeginStep(rounds() > 0 ? Step::kTrain : Step::kValidate, now);
+    SetStep(rounds() > 0 ? Step::kTrain : Step::kValidate);
+    bool ended = false;
+    for (const AttemptRecord& record : history) {
+      step_ = StepOf(record.key);
+      if (step_ == Step::kTrain) round_ = record.key.round;
+      ended = Take(record);
+    }
+    try_ = 0;
+    if (ended) {
+      EndLeg(now);
+      return;
+    }
+    TellHistory(false);
+    out_.emplace_back(StartLeg{order_[leg_], course().head(), state_hash_});
+    BeginTry(now);
+  }
+
+  void TellHistory(bool tell) {
+    if (tell == telling_history_) return;
+    telling_history_ = tell;
+    if (tell) {
+      out_.emplace_back(HistoryBegins{});
+    } else {
+      out_.emplace_back(HistoryEnds{order_[leg_], course().committed()});
+    }
+  }
+
+  void SetStep(Step step) {
+    step_ = step;
+    try_ = 0;
+    attempts_ = 0;
   }
 
   void BeginStep(Step step, TimePoint now) {
-    step_ = step;
-    try_ = 0;
+    SetStep(step);
     BeginTry(now);
   }
 
   /// Clients that must be present before an attempt begins.
   std::size_t Wanted() const {
-    if (!cohort_gathered_) return experiment_.federation().cohort();
-    return step_ == Step::kTrain ? minimum() : 1;
+    return cohort_gathered_ ? needed() : experiment_.federation().cohort();
   }
+  bool Ready() const { return presence_.AllBack() && presence_.For(step_).size() >= Wanted(); }
 
   void BeginTry(TimePoint now) {
-    if (presence_.For(step_).size() >= Wanted()) {
+    if (Ready()) {
       Launch(now);
       return;
     }
@@ -139,31 +205,36 @@ class ExperimentEngine::Implementation {
 
   void JoinDeadlinePassed(TimePoint now) {
     const std::size_t present = presence_.For(step_).size();
-    const std::size_t needed = step_ == Step::kTrain ? minimum() : 1;
     const std::string figures =
         std::to_string(present) + " of " + std::to_string(Wanted()) +
         (step_ == Step::kTrain ? " training" : "") + " clients present after " +
         FormatDuration(Seconds(ToDuration(experiment_.federation().join_deadline())));
-    if (present >= needed) {
+    if (present >= needed()) {
       out_.emplace_back(ReportNote{figures + ": going on with these"});
       Launch(now);
+      return;
+    }
+    const Error error(ErrorCode::kFederationFailed,
+                      Describe() + ": " + figures + " (federation.join_deadline), at least " +
+                          std::to_string(needed()) +
+                          " needed: start more clients, or lower federation.minimum_cohort");
+    if (experiment_.federation().on_quorum_miss() == "pause") {
+      Pause(error, now);
     } else {
-      End(RunStatus::kFailed,
-          Error(ErrorCode::kFederationFailed,
-                Describe() + ": " + figures + " (federation.join_deadline), at least " +
-                    std::to_string(needed) +
-                    " needed: start more clients, or lower federation.minimum_cohort"),
-          now);
+      End(RunStatus::kFailed, error, now);
     }
   }
 
   void Launch(TimePoint now) {
     cohort_gathered_ = true;
     const Population& pool = presence_.For(step_);
-    if (step_ == Step::kTest) tested_on_training_sites_ = !presence_.has_holdouts();
-    cohort_ = step_ == Step::kTrain ? DrawCohort(pool, experiment_.federation().cohort(),
-                                                 experiment_.seed(), course().facts().name, round_)
-                                    : pool.All();
+    const v1::Federation& federation = experiment_.federation();
+    const bool trains = step_ == Step::kTrain;
+    const double asked = std::ceil(federation.cohort() * (1 + federation.over_selection()));
+    const std::vector<ClientId> cohort =
+        trains ? DrawCohort(pool, static_cast<std::size_t>(asked), experiment_.seed(),
+                            course().facts().name, round_)
+               : pool.All();
     Result<RoundPlan> plan = MakePlan();
     if (!plan.ok()) {
       End(RunStatus::kFailed, plan.error().WithContext(Describe()), now);
@@ -171,110 +242,140 @@ class ExperimentEngine::Implementation {
     }
     where_ = Where::kAttempt;
     plan_ = *plan;
-    attempt_began_ = now;
     attempt_ = MakePlainRoundEngine(
         {.plan = *plan,
-         .cohort = cohort_,
-         .minimum = step_ == Step::kTrain ? minimum() : 1,
+         .cohort = cohort,
+         .minimum = static_cast<std::uint32_t>(needed()),
+         .enough = trains && federation.over_selection() > 0 ? federation.cohort() : 0,
          .population = static_cast<std::uint32_t>(presence_.training().size()),
-         .report_deadline = ToDuration(experiment_.federation().report_deadline())},
+         .report_deadline = ToDuration(federation.report_deadline())},
         tickets_);
     Forward(attempt_->Start(now), now);
   }
 
+  /// Attempt numbers count up over a round; those of an evaluation also tell its parts apart.
   Result<RoundPlan> MakePlan() {
     const PlanFactory& plans = course().plans();
     if (step_ == Step::kTrain) {
-      return plans.Train(round_, try_ + 1, course().head(), state_hash_);
+      return plans.Train(round_, attempts_ + 1, course().head(), state_hash_);
     }
     const bool test = step_ == Step::kTest;
     return plans.Evaluate(test ? v1::PART_TEST : v1::PART_VALIDATION, course().committed(),
-                          2 * try_ + (test ? 2 : 1), course().head(), state_hash_);
+                          2 * attempts_ + (test ? 2 : 1), course().head(), state_hash_);
   }
 
   void Forward(std::vector<Instruction> instructions, TimePoint now) {
-    std::move(instructions.begin(), instructions.end(), std::back_inserter(out_));
-    if (!attempt_->outcome()) return;
-    const AttemptOutcome outcome = *attempt_->outcome();
+    for (Instruction& instruction : instructions) {
+      if (auto* persist = std::get_if<Persist>(&instruction)) Complete(*persist);
+      out_.push_back(std::move(instruction));
+    }
+    if (!attempt_->over()) return;
+    const Status status = *attempt_->over();
     attempt_.reset();
     where_ = Where::kWaiting;
-    if (step_ == Step::kTrain) ReportTraining(outcome, now);
-    if (!outcome.environment.ok()) {
-      End(RunStatus::kFailed, outcome.environment.error().WithContext(Describe()), now);
-    } else if (!outcome.committed) {
-      if (cancelled_) {
-        EndCancelled(now);
-      } else {
-        Retry(outcome.reason, now);
-      }
+    if (!status.ok()) {
+      End(RunStatus::kFailed, status.error().WithContext(Describe()), now);
+      return;
+    }
+    AttemptRecord& record = *outcome_;
+    record.state_hash = state_hash_;
+    const bool ended = Take(record);
+    if (!record.committed) {
+      Retry(record.reason, now);
+    } else if (cancelled_) {
+      EndCancelled(now);
+    } else if (ended) {
+      EndLeg(now);
     } else {
-      Continue(*outcome.result, now);
+      BeginTry(now);
     }
   }
 
-  void ReportTraining(const AttemptOutcome& outcome, TimePoint now) {
-    RoundRecord record = course().Record(*plan_, cohort_, outcome, Seconds(now - attempt_began_));
-    const MetricSums& metrics = record.metrics;
-    if (metrics.diverged_tasks > kDivergedWarning * metrics.tasks && !warned_of_divergence_) {
-      warned_of_divergence_ = true;
-      out_.emplace_back(ReportNote{
-          Describe() + ": " + FormatNumber(metrics.diverged_tasks) + " of " +
-          FormatNumber(metrics.tasks) +
-          " tasks diverged in the inner loop and were left out: lower inner_learning_rate"});
+  /// What the round engine does not know of its records.
+  void Complete(Persist& persist) {
+    if (persist.outcome) {
+      course().CountBytes(persist.plan, *persist.outcome);
+      persist.outcome->on_training_sites = step_ == Step::kTest && !presence_.has_holdouts();
+      outcome_ = persist.outcome;
+    } else {
+      persist.presence = presence_.TakeChanged();
     }
-    out_.emplace_back(ReportRound{std::move(record)});
+  }
+
+  /// An attempt is over, now or in the history: what it brought is taken in, and the step that
+  /// follows is set. True: the leg is over.
+  bool Take(const AttemptRecord& record) {
+    attempts_ = step_ == Step::kTrain ? record.key.attempt : (record.key.attempt + 1) / 2;
+    if (step_ == Step::kTrain) {
+      RoundRecord line = course().TakeTraining(record);
+      if (record.committed) state_hash_ = record.state_hash;
+      WarnOfDivergence(line.metrics);
+      out_.emplace_back(ReportRound{std::move(line)});
+    }
+    if (!record.committed) return false;
+    switch (step_) {
+      case Step::kTrain:
+        if (EvaluationDue()) {
+          SetStep(Step::kValidate);
+        } else {
+          ++round_;
+          SetStep(Step::kTrain);
+        }
+        return false;
+      case Step::kValidate:
+        TakeValidation(record.result);
+        SetStep(Step::kTest);
+        return false;
+      case Step::kTest:
+        break;
+    }
+    tested_on_training_sites_ = record.on_training_sites;
+    ReportResult(true, record.result);
+    course().TakeTest(record.result, small_groups_);
+    if (course().committed() >= rounds()) return true;
+    round_ = course().committed() + 1;
+    SetStep(Step::kTrain);
+    return false;
+  }
+
+  void WarnOfDivergence(const MetricSums& metrics) {
+    if (metrics.diverged_tasks <= kDivergedWarning * metrics.tasks || warned_of_divergence_) return;
+    warned_of_divergence_ = true;
+    out_.emplace_back(ReportNote{
+        Describe() + ": " + FormatNumber(metrics.diverged_tasks) + " of " +
+        FormatNumber(metrics.tasks) +
+        " tasks diverged in the inner loop and were left out: lower inner_learning_rate"});
   }
 
   void Retry(const std::string& reason, TimePoint now) {
-    const std::uint32_t tries = experiment_.federation().retries() + 1;
-    if (try_ + 1 < tries) {
-      ++try_;
+    if (cancelled_) {
+      EndCancelled(now);
+      return;
+    }
+    const std::string& policy = experiment_.federation().on_quorum_miss();
+    const std::uint32_t tries = policy == "fail" ? 1 : experiment_.federation().retries() + 1;
+    ++try_;
+    if (try_ < tries) {
+      out_.emplace_back(ReportNote{Describe() + " missed its quorum (" + reason + "): attempt " +
+                                   std::to_string(try_ + 1) + " of " + std::to_string(tries)});
       BeginTry(now);
       return;
     }
-    End(RunStatus::kFailed,
-        Error(ErrorCode::kFederationFailed, Describe() + " failed in " + std::to_string(tries) +
-                                                (tries == 1 ? " attempt: " : " attempts: ") +
-                                                reason),
-        now);
-  }
-
-  /// An attempt succeeded: what it brought is taken in, and what comes next begins.
-  void Continue(const RoundResult& result, TimePoint now) {
-    switch (step_) {
-      case Step::kTrain:
-        if (cancelled_) {
-          EndCancelled(now);
-        } else if (EvaluationDue()) {
-          BeginStep(Step::kValidate, now);
-        } else {
-          ++round_;
-          BeginStep(Step::kTrain, now);
-        }
-        break;
-      case Step::kValidate:
-        TakeValidation(result);
-        BeginOrEnd(Step::kTest, now);
-        break;
-      case Step::kTest:
-        ReportResult(true, result);
-        course().TakeTest(result, small_groups_);
-        if (round_ < rounds()) {
-          ++round_;
-          BeginOrEnd(Step::kTrain, now);
-        } else {
-          EndLeg(now);
-        }
-        break;
-    }
-  }
-
-  void BeginOrEnd(Step step, TimePoint now) {
-    if (cancelled_) {
-      EndCancelled(now);
+    const Error error(ErrorCode::kFederationFailed,
+                      Describe() + " failed in " + std::to_string(tries) +
+                          (tries == 1 ? " attempt: " : " attempts: ") + reason);
+    if (policy == "pause") {
+      Pause(error, now);
     } else {
-      BeginStep(step, now);
+      End(RunStatus::kFailed, error, now);
     }
+  }
+
+  void Pause(const Error& reason, TimePoint now) {
+    where_ = Where::kPaused;
+    paused_because_ = reason;
+    out_.emplace_back(ReportNote{"paused: " + reason.message()});
+    out_.emplace_back(ReportPause{Summary(RunStatus::kPaused, reason, now)});
   }
 
   bool EvaluationDue() {
@@ -306,7 +407,7 @@ class ExperimentEngine::Implementation {
 
   void Checkpoint(const std::string& name) {
     out_.emplace_back(
-        ReportCheckpoint{order_[leg_], name, course().Metadata(course().committed())});
+        ReportCheckpoint{order_[leg_], name, course().Metadata(course().committed()), state_hash_});
   }
 
   void EndLeg(TimePoint now) {
@@ -322,24 +423,32 @@ class ExperimentEngine::Implementation {
   }
 
   void EndCancelled(TimePoint now) {
-    End(cancelled_->interrupted ? RunStatus::kInterrupted : RunStatus::kCancelled,
-        Error(ErrorCode::kCancelled, cancelled_->reason), now);
+    if (where_ == Where::kPaused) {
+      End(RunStatus::kPaused, *paused_because_, now);
+    } else {
+      End(cancelled_->interrupted ? RunStatus::kInterrupted : RunStatus::kCancelled,
+          Error(ErrorCode::kCancelled, cancelled_->reason), now);
+    }
+  }
+
+  RunSummary Summary(RunStatus status, const Status& reason, TimePoint now) const {
+    const LegCourse& main = courses_[best_main_];
+    return {.status = status,
+            .reason = reason.ok() ? "" : reason.error().message(),
+            .rounds = main.committed(),
+            .parameters = main.facts().coordinates,
+            .reports = main.reports(),
+            .dropped = main.dropped(),
+            .wall_s = wall_before_s_ + Seconds(now - started_),
+            .tested_on_training_sites = tested_on_training_sites_,
+            .main = main.Summary(),
+            .baselines = SummariseBaselines(courses_)};
   }
 
   void End(RunStatus status, Status reason, TimePoint now) {
+    TellHistory(false);
     where_ = Where::kFinished;
-    const LegCourse& main = courses_[best_main_];
-    RunSummary summary{.status = status,
-                       .reason = reason.ok() ? "" : reason.error().message(),
-                       .rounds = main.committed(),
-                       .parameters = main.facts().coordinates,
-                       .reports = main.reports(),
-                       .dropped = main.dropped(),
-                       .wall_s = Seconds(now - started_),
-                       .tested_on_training_sites = tested_on_training_sites_,
-                       .main = main.Summary(),
-                       .baselines = SummariseBaselines(courses_)};
-    out_.emplace_back(Finish{std::move(summary), std::move(reason)});
+    out_.emplace_back(Finish{Summary(status, reason, now), std::move(reason)});
   }
 
   /// "fashion/maml round 12", "fashion/maml validation after round 12".
@@ -358,8 +467,15 @@ class ExperimentEngine::Implementation {
   Presence presence_;
   Tickets tickets_;
 
+  // Of a run that goes on.
+  RunHistory history_;
+  bool telling_history_ = false;
+  std::uint64_t rejoin_timer_ = 0;
+  double wall_before_s_ = 0;
+
   Where where_ = Where::kNotStarted;
   TimePoint started_{};
+  std::optional<Error> paused_because_;
   std::optional<CancelAsked> cancelled_;
   bool tested_on_training_sites_ = false;
   bool cohort_gathered_ = false;
@@ -369,12 +485,12 @@ class ExperimentEngine::Implementation {
   Digest state_hash_;
   std::uint64_t round_ = 1;
   Step step_ = Step::kTrain;
-  std::uint32_t try_ = 0;
+  std::uint32_t try_ = 0;       // of federation.retries + 1
+  std::uint32_t attempts_ = 0;  // numbers used, at this step
   bool warned_of_divergence_ = false;
   std::unique_ptr<RoundEngine> attempt_;
-  std::optional<RoundPlan> plan_;  // of the attempt
-  std::vector<ClientId> cohort_;
-  TimePoint attempt_began_{};
+  std::optional<RoundPlan> plan_;         // of the attempt
+  std::optional<AttemptRecord> outcome_;  // as it was given out to be persisted
 
   std::map<std::string, std::optional<Score>> best_;  // by baseline method; "": over the main legs
   std::size_t best_main_ = 0;
@@ -394,6 +510,11 @@ std::vector<Instruction> ExperimentEngine::Handle(const Event& event, TimePoint 
   return implementation_->Handle(event, now);
 }
 void ExperimentEngine::SetStateHash(const Digest& digest) { implementation_->SetStateHash(digest); }
+Status ExperimentEngine::Restore(std::vector<AttemptRecord> history,
+                                 std::vector<ClientId> present) {
+  return implementation_->Restore(std::move(history), std::move(present));
+}
+bool ExperimentEngine::paused() const { return implementation_->paused(); }
 bool ExperimentEngine::finished() const { return implementation_->finished(); }
 std::string_view ExperimentEngine::phase() const { return implementation_->phase(); }
 

@@ -41,6 +41,14 @@ enum class SmallGroups : std::uint8_t {
 /// federation.minimum_cohort training clients are present, the very first for `cohort` of them;
 /// after join_deadline it goes on with at least minimum_cohort or fails.
 ///
+/// A missed quorum (an attempt below its minimum, too few clients at the join deadline) is noted
+/// and answered as federation.on_quorum_miss says. Paused, the run goes on when a client joins and
+/// enough are present, with fresh retries.
+///
+/// A run that goes on is given its history (Restore): it is told again by the Report instructions
+/// and the engine is then where the run was. It waits until everyone who was present is so again,
+/// at most lost_after. Retries start afresh; attempt numbers go on.
+///
 /// Evaluation: two attempts, validation (validation clients, else training clients; part
 /// VALIDATION) and test (hold-outs, part TEST; else training clients, part TEST), each over shots x
 /// learning rates x steps, one report suffices. Their keys carry the number of rounds trained (0:
@@ -61,6 +69,9 @@ class ExperimentEngine {
   ExperimentEngine(const ExperimentEngine&) = delete;
   ExperimentEngine& operator=(const ExperimentEngine&) = delete;
 
+  /// Before Start: how the attempts of this run ended so far, in order, and who was present.
+  /// kDataLoss when they do not follow from one another.
+  Status Restore(std::vector<AttemptRecord> history, std::vector<ClientId> present);
   std::vector<Instruction> Start(TimePoint now);
   /// ClientJoined before Start only makes clients known: a simulation hands in all of them, so that
   /// the first cohort is drawn from all.
@@ -70,6 +81,8 @@ class ExperimentEngine {
   /// next plan names the new state.
   void SetStateHash(const Digest& digest);
   bool finished() const;
+  /// Only a ClientJoined or CancelAsked moves it on.
+  bool paused() const;
   /// For status pages.
   std::string_view phase() const;
 

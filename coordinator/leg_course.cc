@@ -10,36 +10,41 @@ LegCourse::LegCourse(const v1::Experiment& experiment, LegFacts facts)
       plans_(experiment, facts_),
       selection_(SelectionOf(experiment.evaluation(), plans_.grid())) {}
 
-RoundRecord LegCourse::Record(const RoundPlan& plan, const std::vector<ClientId>& cohort,
-                              const AttemptOutcome& outcome, double wall_s) {
-  RoundRecord record{.leg = facts_.name,
-                     .round = plan.key().round,
-                     .attempt = plan.key().attempt,
-                     .committed = outcome.committed,
-                     .reason = outcome.reason,
-                     .cohort = {},
-                     .reported = {},
-                     .dropped = outcome.dropped,
-                     .metrics = {},
-                     .wall_s = wall_s,
-                     .parts_s = outcome.parts_s};
-  for (const ClientId& client : cohort) {
-    record.cohort.push_back(client.value());
+void LegCourse::CountBytes(const RoundPlan& plan, AttemptRecord& record) const {
+  for (const ClientId& client : record.cohort) {
     record.bytes_down += plan.bytes().size() + facts_.coordinates * sizeof(float);
-    if (briefed_.insert(client).second) record.bytes_down += facts_.assignment_size;
+    if (!briefed_.contains(client)) record.bytes_down += facts_.assignment_size;
   }
-  for (const ClientId& client : outcome.reported) record.reported.push_back(client.value());
-  record.bytes_up = outcome.reported.size() * UploadSize(plan.message());
-  if (outcome.result && !outcome.result->metrics.empty()) {
-    record.metrics = outcome.result->metrics.front();
+  record.bytes_up = record.reported.size() * UploadSize(plan.message());
+}
+
+RoundRecord LegCourse::TakeTraining(const AttemptRecord& record) {
+  RoundRecord line{.leg = facts_.name,
+                   .round = record.key.round,
+                   .attempt = record.key.attempt,
+                   .committed = record.committed,
+                   .reason = record.reason,
+                   .cohort = {},
+                   .reported = {},
+                   .dropped = record.dropped,
+                   .metrics = {},
+                   .bytes_down = record.bytes_down,
+                   .bytes_up = record.bytes_up,
+                   .wall_s = record.wall_s,
+                   .parts_s = record.parts_s};
+  for (const ClientId& client : record.cohort) {
+    line.cohort.push_back(client.value());
+    briefed_.insert(client);
   }
-  dropped_ += outcome.dropped.size();
-  if (outcome.committed) {
-    reports_ += outcome.reported.size();
+  for (const ClientId& client : record.reported) line.reported.push_back(client.value());
+  if (!record.result.metrics.empty()) line.metrics = record.result.metrics.front();
+  dropped_ += record.dropped.size();
+  if (record.committed) {
+    reports_ += record.reported.size();
     ++committed_;
-    head_ = plan.key();
+    head_ = record.key;
   }
-  return record;
+  return line;
 }
 
 bool LegCourse::TakeValidation(std::uint64_t round, const std::vector<MetricSums>& validation) {

@@ -28,9 +28,11 @@ class LegCourse {
   std::uint64_t reports() const { return reports_; }
   std::uint64_t dropped() const { return dropped_; }
 
-  /// The line of rounds.jsonl for a training attempt that is over; counts it.
-  RoundRecord Record(const RoundPlan& plan, const std::vector<ClientId>& cohort,
-                     const AttemptOutcome& outcome, double wall_s);
+  /// Bytes to and from the clients for an attempt under this plan, without framing.
+  void CountBytes(const RoundPlan& plan, AttemptRecord& record) const;
+  /// A training attempt is over: counts it, moves the head if it was committed, and gives its line
+  /// of rounds.jsonl.
+  RoundRecord TakeTraining(const AttemptRecord& record);
   /// True: better on validation than every round before. Takes the settings that this round's
   /// validation chooses.
   bool TakeValidation(std::uint64_t round, const std::vector<MetricSums>& validation);

@@ -15,12 +15,12 @@
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 
-#include "fedmeta/coordinator/checkpoint.h"
 #include "fedmeta/coordinator/experiment_engine.h"
 #include "fedmeta/coordinator/plan_factory.h"
 #include "fedmeta/coordinator/published_blobs.h"
 #include "fedmeta/coordinator/round_worker.h"
 #include "fedmeta/coordinator/round_writer.h"
+#include "fedmeta/coordinator/run_recorder.h"
 #include "fedmeta/coordinator/session_table.h"
 #include "fedmeta/coordinator/upload_staging.h"
 #include "fedmeta/core/text.h"
@@ -59,7 +59,7 @@ std::string RoleText(v1::Role role) {
 /// staging, blobs) guards itself.
 class Live final : public LiveCoordinator {
  public:
-  Live(Options options, RoundStore& store, RunObserver& observer, const Clock& clock,
+  Live(Options options, OpenedRun run, RoundStore& store, RunObserver& observer, const Clock& clock,
        Logger& logger)
       : options_(std::move(options)),
         lost_after_(ToDuration(options_.experiment.federation().lost_after())),
@@ -77,8 +77,13 @@ class Live final : public LiveCoordinator {
                       },
                   .heard = [this](const ClientId& client) { Heard(client); }}),
         worker_(options_.legs, options_.registry, options_.experiment.federation().rounds()),
-        writer_(store, worker_),
-        engine_(options_.experiment, FactsOfAll(options_.legs)) {}
+        writer_(store, run.lease, worker_),
+        recorder_(options_.legs, options_.experiment.federation().rounds(), store, run.lease,
+                  observer),
+        engine_(options_.experiment, FactsOfAll(options_.legs)) {
+    sessions_.Remember(run.history);
+    restored_ = engine_.Restore(std::move(run.history), std::move(run.present));
+  }
 
   ~Live() override {
     sessions_.Shut(Error(ErrorCode::kUnavailable, "the coordinator stops"));
@@ -87,6 +92,8 @@ class Live final : public LiveCoordinator {
     store_pool_.join();
     work_pool_.join();
   }
+
+  const Status& restored() const { return restored_; }
 
   void Start() override {
     io_thread_ = std::thread([this] { io_.run(); });
@@ -227,11 +234,12 @@ class Live final : public LiveCoordinator {
   void Do(const StartLeg& what) {
     const Leg& leg = options_.legs[what.leg];
     blobs_.SetAssignment(leg.assignment);
-    const std::uint64_t rounds = leg.trains ? options_.experiment.federation().rounds() : 0;
-    Observe([this, &leg, rounds] { return observer_.LegStarted(leg.name, leg.method, rounds); });
-    asio::post(work_, [this, index = what.leg] {
-      leg_status_ = worker_.StartLeg(index);
-      PublishState();
+    const ExperimentId id(options_.experiment.name() + "/" + leg.name);
+    asio::post(store_thread_, [this, what, id] {
+      asio::post(work_, [this, index = what.leg, saved = writer_.Load(what, id)] {
+        leg_status_ = saved.ok() ? worker_.StartLeg(index, *saved) : saved.error();
+        if (leg_status_.ok()) PublishState();
+      });
     });
   }
 
@@ -285,22 +293,14 @@ class Live final : public LiveCoordinator {
     });
   }
 
-  void Do(const ReportRound& what) {
-    Observe([this, what] { return observer_.RoundDone(what.record); });
-  }
-
-  void Do(const ReportEvaluation& what) {
-    Observe([this, what] { return observer_.Evaluated(what.records); });
-  }
-
   void Do(const ReportCheckpoint& what) {
-    Observe([this, what, state = blobs_.state()] {
-      const Leg& leg = options_.legs[what.leg];
-      std::vector<float> values(state->size() / sizeof(float));
-      std::memcpy(values.data(), state->data(), state->size());
-      return observer_.Checkpoint(what.name, leg.layout, values,
-                                  CheckpointMetadata(leg, what.metadata));
-    });
+    Observe([this, what, state = blobs_.state()] { return recorder_.Record(what, state); });
+  }
+
+  /// HistoryBegins, ReportRound, ...: for the records.
+  template <typename Report>
+  void Do(const Report& what) {
+    Observe([this, what] { return recorder_.Record(what); });
   }
 
   void Do(const ReportNote& what) { Note(what.text); }
@@ -357,9 +357,11 @@ class Live final : public LiveCoordinator {
 
   SessionTable sessions_;
   UploadStaging staging_;
-  RoundWorker worker_;  // work thread
-  Status leg_status_;   // work thread
-  RoundWriter writer_;  // store thread
+  RoundWorker worker_;    // work thread
+  Status leg_status_;     // work thread
+  RoundWriter writer_;    // store thread
+  RunRecorder recorder_;  // store thread
+  Status restored_;
 
   ExperimentEngine engine_;
   std::multimap<TimePoint, std::uint64_t> timers_;
@@ -383,10 +385,15 @@ class Live final : public LiveCoordinator {
 
 }  // namespace
 
-std::unique_ptr<LiveCoordinator> LiveCoordinator::Create(Options options, RoundStore& store,
-                                                         RunObserver& observer, const Clock& clock,
-                                                         Logger& logger) {
-  return std::make_unique<Live>(std::move(options), store, observer, clock, logger);
+Result<std::unique_ptr<LiveCoordinator>> LiveCoordinator::Create(Options options, OpenedRun run,
+                                                                 RoundStore& store,
+                                                                 RunObserver& observer,
+                                                                 const Clock& clock,
+                                                                 Logger& logger) {
+  auto live =
+      std::make_unique<Live>(std::move(options), std::move(run), store, observer, clock, logger);
+  FEDMETA_RETURN_IF_ERROR(live->restored());
+  return std::unique_ptr<LiveCoordinator>(std::move(live));
 }
 
 }  // namespace fedmeta

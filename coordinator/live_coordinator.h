@@ -6,6 +6,7 @@
 #include "fedmeta/algorithms/server/server_registry.h"
 #include "fedmeta/coordinator/leg.h"
 #include "fedmeta/coordinator/round_store.h"
+#include "fedmeta/coordinator/round_writer.h"
 #include "fedmeta/core/clock.h"
 #include "fedmeta/core/logger.h"
 #include "fedmeta/core/result.h"
@@ -27,10 +28,11 @@ class LiveCoordinator : public CoordinatorEndpoint {
     std::vector<Leg> legs;
     ServerRegistry registry;
   };
-  /// Everything borrowed outlives it.
-  static std::unique_ptr<LiveCoordinator> Create(Options options, RoundStore& store,
-                                                 RunObserver& observer, const Clock& clock,
-                                                 Logger& logger);
+  /// `run`: of OpenRun on this store; kDataLoss when its history does not fit. Everything borrowed
+  /// outlives it.
+  static Result<std::unique_ptr<LiveCoordinator>> Create(Options options, OpenedRun run,
+                                                         RoundStore& store, RunObserver& observer,
+                                                         const Clock& clock, Logger& logger);
 
   virtual void Start() = 0;
   /// Thread-safe: SIGTERM and Ctrl-C.

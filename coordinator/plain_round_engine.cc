@@ -1,6 +1,7 @@
 #include "fedmeta/coordinator/plain_round_engine.h"
 
 #include <array>
+#include <deque>
 #include <map>
 #include <utility>
 
@@ -37,7 +38,8 @@ class PlainRoundEngine final : public RoundEngine {
   }
 
   std::vector<Instruction> Start(TimePoint now) override {
-    Save(Record::kBeginAttempt, {}, now);
+    began_ = now;
+    Save(Record::kBeginAttempt, std::nullopt);
     return std::exchange(out_, {});
   }
 
@@ -46,7 +48,7 @@ class PlainRoundEngine final : public RoundEngine {
     return std::exchange(out_, {});
   }
 
-  const std::optional<AttemptOutcome>& outcome() const override { return outcome_; }
+  const std::optional<Status>& over() const override { return over_; }
 
   std::string_view phase() const override {
     switch (phase_) {
@@ -73,9 +75,10 @@ class PlainRoundEngine final : public RoundEngine {
     const auto found = participants_.find(fact.client);
     if (found == participants_.end()) return;
     Participant& participant = found->second;
+    const bool collecting = phase_ == Phase::kCollect && !waiting_ended_;
+    if (!collecting && phase_ != Phase::kBegin) return;
     if (participant.standing == Standing::kLost) Set(participant, Standing::kAsked);
-    const bool waited_for = phase_ == Phase::kCollect && !deadline_passed_;
-    if (waited_for && participant.standing == Standing::kAsked) {
+    if (collecting && participant.standing == Standing::kAsked) {
       out_.emplace_back(SendPlan{{fact.client}, attempt_.plan});
     }
   }
@@ -88,12 +91,21 @@ class PlainRoundEngine final : public RoundEngine {
   }
 
   void On(const UploadStaged& fact, TimePoint now) {
-    if (fact.key != key() || phase_ != Phase::kCollect || deadline_passed_) return;
+    if (fact.key != key() || phase_ != Phase::kCollect || waiting_ended_) return;
     const auto found = participants_.find(fact.client);
     if (found == participants_.end()) return;
-    Participant& participant = found->second;
-    if (participant.standing != Standing::kAsked && participant.standing != Standing::kLost) return;
-    Set(participant, Standing::kAdding);
+    const Standing standing = found->second.standing;
+    if (standing != Standing::kAsked && standing != Standing::kLost) return;
+    const std::size_t in_hand = Count(Standing::kReported) + adds_.size();
+    if (attempt_.enough > 0 && in_hand >= attempt_.enough) {
+      spare_.push_back(fact);
+    } else {
+      Add(fact, now);
+    }
+  }
+
+  void Add(const UploadStaged& fact, TimePoint now) {
+    Set(participants_[fact.client], Standing::kAdding);
     if (adds_.empty()) adding_since_ = now;
     const std::uint64_t ticket = tickets_.Next();
     adds_.emplace(ticket, fact.client);
@@ -118,31 +130,20 @@ class PlainRoundEngine final : public RoundEngine {
 
   void On(const TimerFired& fact, TimePoint now) {
     if (fact.timer != deadline_timer_ || phase_ != Phase::kCollect) return;
-    deadline_passed_ = true;
+    StopWaiting("deadline",
+                "no report within " + FormatDuration(Seconds(attempt_.report_deadline)));
     Consider(now);
   }
 
   void On(const StoreFinished& fact, TimePoint now) {
     if (fact.ticket != ticket_) return;
     if (!fact.status.ok()) {
-      EndWithError(fact.status.error());
-      return;
-    }
-    switch (phase_) {
-      case Phase::kBegin:
-        parts_["commit"] += Seconds(now - since_);
-        Collect(now);
-        break;
-      case Phase::kCommit:
-        parts_["commit"] += Seconds(now - since_);
-        Complete();
-        break;
-      case Phase::kAbandon:
-        parts_["commit"] += Seconds(now - since_);
-        End({});
-        break;
-      default:
-        break;
+      abandoned_because_ = fact.status.error().message();
+      End(fact.status);
+    } else if (phase_ == Phase::kBegin) {
+      Collect(now);
+    } else if (phase_ == Phase::kCommit || phase_ == Phase::kAbandon) {
+      End({});
     }
   }
 
@@ -156,6 +157,7 @@ class PlainRoundEngine final : public RoundEngine {
         Set(participants_[client], Standing::kReported);
       } else {
         Drop(client, "upload", fact.status.error().message());
+        AddSpare(now);
       }
       Consider(now);
       return;
@@ -166,12 +168,12 @@ class PlainRoundEngine final : public RoundEngine {
       Abandon("closing failed: " + fact.status.error().message(), now);
       return;
     }
-    result_ = fact.result;
-    if (key().purpose == Purpose::kTrain) {
-      Save(Record::kCommitRound, {}, now);
-    } else {
-      Complete();
-    }
+    phase_ = Phase::kCommit;
+    committed_ = true;
+    AttemptRecord outcome = Outcome(now);
+    outcome.result = fact.result.value_or(RoundResult());
+    Save(key().purpose == Purpose::kTrain ? Record::kCommitRound : Record::kEndEvaluation,
+         std::move(outcome));
   }
 
   void On(const CancelAsked& fact, TimePoint now) {
@@ -179,7 +181,11 @@ class PlainRoundEngine final : public RoundEngine {
     if (phase_ == Phase::kCollect || phase_ == Phase::kClose) Abandon(fact.reason, now);
   }
 
-  void On(const DriverFailed& fact, TimePoint) { EndWithError(fact.error); }
+  void On(const DriverFailed& fact, TimePoint) {
+    abandoned_because_ = fact.error.message();
+    committed_ = false;
+    End(fact.error);
+  }
 
   void Collect(TimePoint now) {
     if (cancelled_) {
@@ -197,16 +203,27 @@ class PlainRoundEngine final : public RoundEngine {
     Consider(now);
   }
 
+  /// An upload of the sum's number turned out to be bad: one that came beyond it takes its place.
+  void AddSpare(TimePoint now) {
+    if (spare_.empty()) return;
+    const UploadStaged spare = spare_.front();
+    spare_.pop_front();
+    const Standing standing = participants_[spare.client].standing;
+    if (standing == Standing::kAsked || standing == Standing::kLost) Add(spare, now);
+  }
+
   /// Whether collecting is over, and how.
   void Consider(TimePoint now) {
     if (phase_ != Phase::kCollect) return;
-    const std::size_t awaited = deadline_passed_ ? 0 : Count(Standing::kAsked);
+    if (attempt_.enough > 0 && Count(Standing::kReported) >= attempt_.enough && adds_.empty()) {
+      StopWaiting("surplus", "enough reports came before it");
+    }
+    const std::size_t awaited = Count(Standing::kAsked);
     if (Count(Standing::kReported) + adds_.size() + awaited < attempt_.minimum) {
-      if (deadline_passed_) DropLate();
       EndCollect(now);
       Abandon(Figures(), now);
     } else if (awaited == 0 && adds_.empty()) {
-      DropLate();
+      waiting_ended_ = true;
       EndCollect(now);
       phase_ = Phase::kClose;
       since_ = now;
@@ -221,12 +238,11 @@ class PlainRoundEngine final : public RoundEngine {
     }
   }
 
-  void DropLate() {
-    const std::string reason =
-        "no report within " + FormatDuration(Seconds(attempt_.report_deadline));
+  void StopWaiting(const std::string& phase, const std::string& reason) {
+    waiting_ended_ = true;
     for (auto& [client, participant] : participants_) {
       if (participant.standing == Standing::kAsked) {
-        Set(participant, Standing::kLost, "deadline", reason);
+        Set(participant, Standing::kLost, phase, reason);
       }
     }
   }
@@ -243,63 +259,66 @@ class PlainRoundEngine final : public RoundEngine {
   }
 
   void Abandon(const std::string& reason, TimePoint now) {
+    phase_ = Phase::kAbandon;
     abandoned_because_ = reason;
-    Save(Record::kAbandonAttempt, reason, now);
+    Save(Record::kAbandonAttempt, Outcome(now));
   }
 
-  void Save(Record record, const std::string& reason, TimePoint now) {
-    if (record == Record::kCommitRound) phase_ = Phase::kCommit;
-    if (record == Record::kAbandonAttempt) phase_ = Phase::kAbandon;
-    since_ = now;
+  void Save(Record record, std::optional<AttemptRecord> outcome) {
     ticket_ = tickets_.Next();
     out_.emplace_back(Persist{.ticket = ticket_,
                               .record = record,
                               .plan = attempt_.plan,
-                              .reason = reason,
-                              .cohort = static_cast<std::uint32_t>(attempt_.cohort.size())});
+                              .cohort = static_cast<std::uint32_t>(attempt_.cohort.size()),
+                              .outcome = std::move(outcome),
+                              .presence = {}});
   }
 
-  void Complete() {
-    std::vector<ClientId> counted;
+  /// From here on the attempt's account is settled: who comes back now is not in it.
+  AttemptRecord Outcome(TimePoint now) {
+    AttemptRecord outcome{.key = key(),
+                          .committed = committed_,
+                          .reason = abandoned_because_,
+                          .cut_off = false,
+                          .cohort = attempt_.cohort,
+                          .reported = {},
+                          .dropped = {},
+                          .on_training_sites = false,
+                          .result = {},
+                          .bytes_down = 0,
+                          .bytes_up = 0,
+                          .wall_s = Seconds(now - began_),
+                          .parts_s = parts_,
+                          .state_hash = {}};
     for (const auto& [client, participant] : participants_) {
-      if (participant.standing == Standing::kReported) counted.push_back(client);
-    }
-    out_.emplace_back(CloseFor{std::move(counted), key(), true, {}});
-    committed_ = true;
-    End({});
-  }
-
-  void EndWithError(const Error& error) {
-    abandoned_because_ = error.message();
-    End(error);
-  }
-
-  /// Tells everyone who has not heard yet, and sets the outcome.
-  void End(Status environment) {
-    phase_ = Phase::kOver;
-    AttemptOutcome outcome{.committed = committed_,
-                           .reason = abandoned_because_,
-                           .result = committed_ ? std::move(result_) : std::nullopt,
-                           .reported = {},
-                           .dropped = {},
-                           .parts_s = std::move(parts_),
-                           .environment = std::move(environment)};
-    std::map<std::string, std::vector<ClientId>> closed;  // by reason
-    for (const auto& [client, participant] : participants_) {
-      const bool gone = participant.standing == Standing::kLost;
       if (participant.standing == Standing::kReported) outcome.reported.push_back(client);
-      if (gone || participant.standing == Standing::kDropped) {
+      if (participant.standing == Standing::kLost || participant.standing == Standing::kDropped) {
         outcome.dropped.push_back({client.value(), participant.phase, participant.reason});
       }
-      if (participant.standing == Standing::kDropped) continue;  // heard when it was dropped
-      if (committed_ && participant.standing == Standing::kReported) continue;
-      closed[gone ? participant.phase + ": " + participant.reason : abandoned_because_].push_back(
-          client);
     }
+    return outcome;
+  }
+
+  /// Tells everyone who has not heard yet.
+  void End(Status status) {
+    phase_ = Phase::kOver;
+    std::vector<ClientId> counted;
+    std::map<std::string, std::vector<ClientId>> closed;  // by reason
+    for (const auto& [client, participant] : participants_) {
+      if (participant.standing == Standing::kDropped) continue;  // heard when it was dropped
+      if (committed_ && status.ok() && participant.standing == Standing::kReported) {
+        counted.push_back(client);
+      } else {
+        closed[participant.reason.empty() ? abandoned_because_
+                                          : participant.phase + ": " + participant.reason]
+            .push_back(client);
+      }
+    }
+    if (!counted.empty()) out_.emplace_back(CloseFor{std::move(counted), key(), true, {}});
     for (auto& [reason, clients] : closed) {
       out_.emplace_back(CloseFor{std::move(clients), key(), false, reason});
     }
-    outcome_ = std::move(outcome);
+    over_ = std::move(status);
   }
 
   void Set(Participant& participant, Standing standing, std::string phase = {},
@@ -337,16 +356,16 @@ class PlainRoundEngine final : public RoundEngine {
   Phase phase_ = Phase::kBegin;
   std::uint64_t ticket_ = 0;                // of the Persist or kCloseRound that is out
   std::map<std::uint64_t, ClientId> adds_;  // kAddUpload that are out
-  bool deadline_passed_ = false;
+  std::deque<UploadStaged> spare_;          // whole, beyond `enough`
+  bool waiting_ended_ = false;
   std::optional<std::string> cancelled_;
   bool committed_ = false;
   std::string abandoned_because_;
-  std::optional<RoundResult> result_;
-  TimePoint since_{};  // of the phase
+  TimePoint began_{}, since_{};  // the attempt, the phase
   TimePoint adding_since_{};
   Duration add_time_{};
   std::map<std::string, double> parts_;
-  std::optional<AttemptOutcome> outcome_;
+  std::optional<Status> over_;
   std::vector<Instruction> out_;
 };
 

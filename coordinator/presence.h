@@ -1,6 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <set>
+#include <vector>
 
 #include "fedmeta/coordinator/cohort.h"
 #include "fedmeta/core/ids.h"
@@ -17,11 +20,13 @@ class Presence {
   void Join(const ClientId& client, v1::Role role) {
     Lose(client);
     Of(role).Add(client);
+    awaited_.erase(client);
   }
   void Lose(const ClientId& client) {
     training_.Remove(client);
     validation_.Remove(client);
     holdouts_.Remove(client);
+    changed_ = true;
   }
   const Population& training() const { return training_; }
   bool has_holdouts() const { return holdouts_.size() > 0; }
@@ -32,12 +37,37 @@ class Presence {
     return training_;
   }
 
+  /// These were present before the coordinator was restarted; who is here already is not awaited.
+  void Await(const std::vector<ClientId>& clients) {
+    awaited_ = {clients.begin(), clients.end()};
+    for (const ClientId& client : All()) awaited_.erase(client);
+  }
+  bool AllBack() const { return awaited_.empty(); }
+
+  /// Everyone, if that has changed since the last call.
+  std::optional<std::vector<ClientId>> TakeChanged() {
+    if (!changed_) return std::nullopt;
+    changed_ = false;
+    return All();
+  }
+
  private:
   Population& Of(v1::Role role) {
     if (role == v1::ROLE_VALIDATION) return validation_;
     return role == v1::ROLE_HOLDOUT ? holdouts_ : training_;
   }
+  std::vector<ClientId> All() const {
+    std::vector<ClientId> all;
+    for (const Population* population : {&training_, &validation_, &holdouts_}) {
+      const std::vector<ClientId> names = population->All();
+      all.insert(all.end(), names.begin(), names.end());
+    }
+    return all;
+  }
+
   Population training_, validation_, holdouts_;
+  std::set<ClientId> awaited_;
+  bool changed_ = false;
 };
 
 }  // namespace fedmeta

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "fedmeta/coordinator/attempt_record.h"
 #include "fedmeta/core/clock.h"
 #include "fedmeta/core/ids.h"
 #include "fedmeta/core/metric_sums.h"
@@ -17,13 +18,6 @@
 #include "fedmeta/v1/round.pb.h"
 
 namespace fedmeta {
-
-/// What a closed attempt measured; metrics summed over the reporting clients, one a metric cell.
-struct RoundResult {
-  std::vector<MetricSums> metrics;
-  /// Evaluation only: clients that disclose their own figures.
-  std::vector<std::pair<ClientId, std::vector<MetricSums>>> disclosed;
-};
 
 // Facts, in. Those about an attempt carry its key; a stale one (another attempt, an unknown ticket
 // or timer) is ignored.
@@ -76,9 +70,13 @@ using Event = std::variant<ClientJoined, ClientLost, UploadStaged, ClientFailed,
 // BeginAttempt, AddUpload, Close, Commit, Abandon) keep the order of the instructions they come
 // from.
 
-/// RoundWorker::StartLeg. A failure is reported with the next ticket, that of kBeginAttempt.
+/// RoundWorker::StartLeg, from the leg's initial state or, where `head` is set, from what the store
+/// holds of that committed round. A failure is reported with the next ticket, that of
+/// kBeginAttempt.
 struct StartLeg {
   std::size_t leg;
+  std::optional<RoundKey> head;
+  Digest state_hash;  ///< of that state
 };
 /// To clients of the cohort; again to one that joined anew during the attempt and has not reported.
 struct SendPlan {
@@ -102,6 +100,7 @@ enum class Record : std::uint8_t {
   kBeginAttempt,    ///< RoundStore::BeginAttempt; RoundWorker::BeginAttempt(plan, cohort)
   kCommitRound,     ///< RoundStore::CommitRound; then RoundWorker::Commit and
                     ///< ExperimentEngine::SetStateHash, before the answer
+  kEndEvaluation,   ///< RoundStore::EndAttempt
   kAbandonAttempt,  ///< RoundStore::EndAttempt; RoundWorker::Abandon
 };
 /// An error in the answer ends the run.
@@ -109,8 +108,12 @@ struct Persist {
   std::uint64_t ticket;
   Record record;
   RoundPlan plan;
-  std::string reason;
   std::uint32_t cohort;
+  /// How the attempt ended; absent for kBeginAttempt. With kCommitRound the driver fills in the new
+  /// state's hash.
+  std::optional<AttemptRecord> outcome;
+  /// Who is present; with a kBeginAttempt, if that has changed: RoundStore::SetPresence before it.
+  std::optional<std::vector<ClientId>> presence;
 };
 enum class Work : std::uint8_t {
   kAddUpload,   ///< decode the payload in `slot`, add it to the sum, free the slot in any case; an
@@ -127,6 +130,17 @@ struct RunWork {
   std::uint32_t reported;
   std::uint32_t population;
 };
+
+// What people read. Between HistoryBegins and HistoryEnds the run's history is told again, out of
+// the store: records are written anew from it, displays stay silent, and nothing else is asked for.
+struct HistoryBegins {};
+struct HistoryEnds {
+  std::size_t leg;       ///< that goes on
+  std::uint64_t rounds;  ///< of it, committed so far
+};
+struct ReportLeg {
+  std::size_t leg;
+};
 struct ReportRound {
   RoundRecord record;
 };
@@ -134,13 +148,20 @@ struct ReportEvaluation {
   std::size_t leg;
   std::vector<EvaluationRecord> records;
 };
+/// "round-80": of the current state. In the history: a later one of the same name may have
+/// replaced it.
 struct ReportCheckpoint {
   std::size_t leg;
   std::string name;
   std::map<std::string, std::string> metadata;
-};  ///< "round-80": of the current state
+  Digest state_hash;
+};
 struct ReportNote {
   std::string text;
+};
+/// The run stands still until clients join or someone stops it: RunSummary::status is kPaused.
+struct ReportPause {
+  RunSummary summary;
 };
 /// Nothing follows. `status`: success, or why not: kFederationFailed, kCancelled (interrupted or
 /// cancelled), else the environment's error.
@@ -149,19 +170,9 @@ struct Finish {
   Status status;
 };
 using Instruction =
-    std::variant<StartLeg, SendPlan, CloseFor, SetTimer, Persist, RunWork, ReportRound,
-                 ReportEvaluation, ReportCheckpoint, ReportNote, Finish>;
-
-/// How an attempt ended.
-struct AttemptOutcome {
-  bool committed = false;
-  std::string reason;  ///< why not
-  std::optional<RoundResult> result;
-  std::vector<ClientId> reported;  ///< in order of name, as `dropped`
-  std::vector<DroppedClient> dropped;
-  std::map<std::string, double> parts_s;  ///< "wait", "add", "apply", "commit"
-  Status environment;                     ///< an error that ends the run: the store's
-};
+    std::variant<StartLeg, SendPlan, CloseFor, SetTimer, Persist, RunWork, HistoryBegins,
+                 HistoryEnds, ReportLeg, ReportRound, ReportEvaluation, ReportCheckpoint,
+                 ReportNote, ReportPause, Finish>;
 
 /// One attempt at one round. Sans-I/O: no thread, clock, socket, file or tensor; the same events
 /// give the same instructions. Variants: plain (training and evaluation), later secure and
@@ -171,8 +182,9 @@ class RoundEngine {
   virtual ~RoundEngine() = default;
   virtual std::vector<Instruction> Start(TimePoint now) = 0;
   virtual std::vector<Instruction> Handle(const Event& event, TimePoint now) = 0;
-  /// Set once the attempt is over.
-  virtual const std::optional<AttemptOutcome>& outcome() const = 0;
+  /// Set once the attempt is over: its durable record stands (the outcome of the last Persist), or
+  /// an error that ends the run.
+  virtual const std::optional<Status>& over() const = 0;
   virtual std::string_view phase() const = 0;  ///< for status pages
 };
 

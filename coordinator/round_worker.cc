@@ -56,19 +56,25 @@ RoundWorker::RoundWorker(std::span<const Leg> legs, ServerRegistry registry, std
 }
 RoundWorker::~RoundWorker() = default;
 
-Status RoundWorker::StartLeg(std::size_t leg) {
+Status RoundWorker::StartLeg(std::size_t leg, const std::optional<SavedState>& saved) {
   Content& c = *content_;
   FEDMETA_CHECK(leg < c.legs.size());
   c.leg = &c.legs[leg];
   c.codec.reset();
   c.sum = nullptr;
-  c.state = c.leg->initial_state;
+  c.state = saved ? saved->state : c.leg->initial_state;
+  if (c.state.size() != c.leg->layout.size()) {
+    return Error(ErrorCode::kDataLoss,
+                 "round worker: the saved state has " + std::to_string(c.state.size()) +
+                     " values, " + c.leg->name + " has " + std::to_string(c.leg->layout.size()));
+  }
   c.PublishState();
   FEDMETA_ASSIGN_OR_RETURN(c.training_sum, MakeAggregator(c.registry, c.leg->aggregation));
   FEDMETA_ASSIGN_OR_RETURN(c.evaluation_sum, MakeAggregator(c.registry, PlainSum()));
   FEDMETA_ASSIGN_OR_RETURN(
       c.optimizer, MakeOptimizer(c.registry, c.leg->optimizer,
                                  {.coordinates = c.leg->layout.size(), .rounds = c.rounds}));
+  if (saved) FEDMETA_RETURN_IF_ERROR(c.optimizer->Restore(saved->optimizer_state));
   c.moments = c.optimizer->Save();
   return {};
 }

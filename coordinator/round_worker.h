@@ -18,6 +18,12 @@
 
 namespace fedmeta {
 
+/// What the store holds of a leg: where it goes on from.
+struct SavedState {
+  std::vector<float> state;
+  Bytes optimizer_state;
+};
+
 /// The heavy work of the engine's instructions: sums, server rules, state. Holds the current leg's
 /// state and optimiser. Not thread-safe: one call at a time, on the work pool (live) or the calling
 /// thread (simulation).
@@ -26,7 +32,8 @@ class RoundWorker {
   RoundWorker(std::span<const Leg> legs, ServerRegistry registry, std::uint64_t rounds);
   ~RoundWorker();
 
-  Status StartLeg(std::size_t leg);
+  /// From `saved`, else from the leg's initial state.
+  Status StartLeg(std::size_t leg, const std::optional<SavedState>& saved = std::nullopt);
   /// A new attempt: empties the sum. `maximum_contributors`: size of the cohort.
   Status BeginAttempt(const RoundPlan& plan, std::uint32_t maximum_contributors);
   /// kAddUpload: hostile payload; an error names what is wrong with it and leaves the sum as it

@@ -1,29 +1,69 @@
 #include "fedmeta/coordinator/round_writer.h"
 
-#include <utility>
+#include <cstring>
 
 namespace fedmeta {
 
-Status RoundWriter::Write(const Persist& what) {
-  const RoundKey& key = what.plan.key();
-  const ExperimentId run(key.experiment.value().substr(0, key.experiment.value().rfind('/')));
-  auto lease = leases_.find(run);
-  if (lease == leases_.end()) {
-    FEDMETA_ASSIGN_OR_RETURN(Lease acquired, store_.Acquire(run));
-    lease = leases_.emplace(run, std::move(acquired)).first;
+Result<OpenedRun> OpenRun(RoundStore& store, const ExperimentId& run) {
+  OpenedRun opened;
+  FEDMETA_ASSIGN_OR_RETURN(opened.lease, store.Acquire(run));
+  FEDMETA_ASSIGN_OR_RETURN(const std::vector<RoundKey> open, store.OpenAttempts(run));
+  for (const RoundKey& key : open) {
+    AttemptRecord cut_off;
+    cut_off.key = key;
+    cut_off.reason = "the process that ran it ended";
+    cut_off.cut_off = true;
+    FEDMETA_RETURN_IF_ERROR(
+        store.EndAttempt(opened.lease, {.key = key, .outcome = SerializeRecord(cut_off)}));
   }
-  switch (what.record) {
-    case Record::kBeginAttempt:
-      return store_.BeginAttempt(lease->second, what.plan);
-    case Record::kAbandonAttempt:
-      return store_.EndAttempt(lease->second, {.key = key, .outcome = {}});
-    case Record::kCommitRound:
-      break;
+  FEDMETA_ASSIGN_OR_RETURN(const std::vector<JournalEntry> journal, store.Journal(run));
+  opened.history.reserve(journal.size());
+  for (const JournalEntry& entry : journal) {
+    FEDMETA_ASSIGN_OR_RETURN(AttemptRecord record, ParseRecord(entry));
+    opened.history.push_back(std::move(record));
   }
-  CommittedRound round{.key = key, .state = {}, .optimizer_state = {}, .client_states = {}};
+  FEDMETA_ASSIGN_OR_RETURN(const std::string presence, store.Presence(run));
+  FEDMETA_ASSIGN_OR_RETURN(opened.present, ParsePresence(presence));
+  return opened;
+}
+
+Status RoundWriter::Write(const Persist& what,
+                          std::span<const std::pair<ClientId, Bytes>> client_states) {
+  if (what.record == Record::kBeginAttempt) {
+    if (what.presence) {
+      FEDMETA_RETURN_IF_ERROR(store_.SetPresence(lease_, SerializePresence(*what.presence)));
+    }
+    return store_.BeginAttempt(lease_, what.plan);
+  }
+  AttemptRecord outcome = *what.outcome;
+  if (what.record != Record::kCommitRound) {
+    return store_.EndAttempt(lease_, {.key = outcome.key, .outcome = SerializeRecord(outcome)});
+  }
+  CommittedRound round{.key = outcome.key, .state = {}, .optimizer_state = {}, .client_states = {}};
   FEDMETA_ASSIGN_OR_RETURN(round.state, store_.PutBlob(AsBytes(worker_.next_state())));
   FEDMETA_ASSIGN_OR_RETURN(round.optimizer_state, store_.PutBlob(worker_.optimizer_state()));
-  return store_.CommitRound(lease->second, what.plan, round, {});
+  for (const auto& [client, bytes] : client_states) {
+    FEDMETA_ASSIGN_OR_RETURN(const BlobRef blob, store_.PutBlob(bytes));
+    round.client_states.emplace_back(client, blob);
+  }
+  outcome.state_hash = round.state.sha256;
+  return store_.CommitRound(lease_, what.plan, round, SerializeRecord(outcome));
+}
+
+Result<std::optional<SavedState>> RoundWriter::Load(const StartLeg& what, const ExperimentId& leg) {
+  if (!what.head) return std::optional<SavedState>();
+  FEDMETA_ASSIGN_OR_RETURN(const std::optional<CommittedRound> head, store_.Head(leg));
+  if (!head || head->key != *what.head || head->state.sha256 != what.state_hash) {
+    return Error(ErrorCode::kDataLoss,
+                 "store: the journal ends with " + what.head->ToString() + ", the state is of " +
+                     (head ? head->key.ToString() : "no round") + ": restore a backup");
+  }
+  FEDMETA_ASSIGN_OR_RETURN(const Bytes bytes, store_.GetBlob(head->state));
+  SavedState saved{.state = std::vector<float>(bytes.size() / sizeof(float)),
+                   .optimizer_state = {}};
+  std::memcpy(saved.state.data(), bytes.data(), saved.state.size() * sizeof(float));
+  FEDMETA_ASSIGN_OR_RETURN(saved.optimizer_state, store_.GetBlob(head->optimizer_state));
+  return std::optional(std::move(saved));
 }
 
 }  // namespace fedmeta

@@ -1,7 +1,13 @@
 #pragma once
 
-#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
+#include "fedmeta/coordinator/attempt_record.h"
 #include "fedmeta/coordinator/round_engine.h"
 #include "fedmeta/coordinator/round_store.h"
 #include "fedmeta/coordinator/round_worker.h"
@@ -9,19 +15,32 @@
 
 namespace fedmeta {
 
-/// Puts an engine's records into the store, under one lease a run. Not thread-safe: one
-/// thread calls it.
+/// A run as its store has it, open for writing.
+struct OpenedRun {
+  Lease lease;
+  std::vector<AttemptRecord> history;  ///< empty: it is new
+  std::vector<ClientId> present;       ///< when the last attempt began
+};
+/// Takes the run over from whoever wrote it before; an attempt that was cut off is ended as such.
+Result<OpenedRun> OpenRun(RoundStore& store, const ExperimentId& run);
+
+/// Puts an engine's records into the store. Not thread-safe: one thread calls it.
 class RoundWriter {
  public:
-  /// Both are borrowed. The worker stands still between kCloseRound and what follows it, so that
-  /// its next state may be read from the caller's thread.
-  RoundWriter(RoundStore& store, const RoundWorker& worker) : store_(store), worker_(worker) {}
-  Status Write(const Persist& what);
+  /// Store and worker are borrowed. The worker stands still between kCloseRound and what follows
+  /// it, so that its next state may be read from the caller's thread.
+  RoundWriter(RoundStore& store, Lease lease, const RoundWorker& worker)
+      : store_(store), lease_(std::move(lease)), worker_(worker) {}
+
+  /// `client_states`, simulation, with kCommitRound: what clients keep, where it changed.
+  Status Write(const Persist& what, std::span<const std::pair<ClientId, Bytes>> client_states = {});
+  /// What a leg that goes on starts from; nothing for one that begins.
+  Result<std::optional<SavedState>> Load(const StartLeg& what, const ExperimentId& leg);
 
  private:
   RoundStore& store_;
+  const Lease lease_;
   const RoundWorker& worker_;
-  std::map<ExperimentId, Lease> leases_;
 };
 
 }  // namespace fedmeta

@@ -142,6 +142,16 @@ void SessionTable::Give(Answers answers) {
   for (Answer& answer : answers) answer.done(std::move(answer.instruction));
 }
 
+void SessionTable::Remember(const std::vector<AttemptRecord>& history) {
+  const std::lock_guard lock(mutex_);
+  for (const AttemptRecord& record : history) {
+    if (!record.committed || record.key.purpose != Purpose::kTrain) continue;
+    for (const ClientId& client : record.reported) {
+      last_counted_[client][record.key.experiment] = record.key;
+    }
+  }
+}
+
 void SessionTable::Heard(const ClientId& client, TimePoint now) {
   const std::lock_guard lock(mutex_);
   const auto found = sessions_.find(client);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "fedmeta/coordinator/attempt_record.h"
 #include "fedmeta/core/clock.h"
 #include "fedmeta/core/ids.h"
 #include "fedmeta/core/result.h"
@@ -44,6 +45,8 @@ class SessionTable {
   /// id.
   void Next(const ClientId& client, const v1::NextRequest& request, TimePoint now,
             Done<v1::Instruction> done);
+  /// Of a run that goes on: in which rounds its clients were counted.
+  void Remember(const std::vector<AttemptRecord>& history);
   void Heard(const ClientId& client, TimePoint now);
   /// kFailedPrecondition "join first" for a client without a session.
   Status Progress(const ClientId& client, const std::string& phase);

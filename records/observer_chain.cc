@@ -29,6 +29,15 @@ class ObserverChain final : public RunObserver {
     return Each(
         [&](RunObserver& observer) { return observer.Checkpoint(name, layout, state, metadata); });
   }
+  Status HistoryBegins() override {
+    return Each([&](RunObserver& observer) { return observer.HistoryBegins(); });
+  }
+  Status HistoryEnds(const std::string& leg, std::uint64_t rounds) override {
+    return Each([&](RunObserver& observer) { return observer.HistoryEnds(leg, rounds); });
+  }
+  Status Paused(const RunSummary& summary) override {
+    return Each([&](RunObserver& observer) { return observer.Paused(summary); });
+  }
   Status Note(const std::string& text) override {
     return Each([&](RunObserver& observer) { return observer.Note(text); });
   }

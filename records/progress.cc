@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "fedmeta/core/text.h"
 #include "fedmeta/records/progress_text.h"
 
 namespace fedmeta {
@@ -37,13 +38,14 @@ class ProgressDisplay : public RunObserver {
     first_leg_ = false;
     leg_began_ = clock_.Now();
     rounds_done_ = 0;
-    if (rounds == 0)
+    if (rounds == 0 && !telling_history_)
       PrintLine(leg + (leg == method ? std::string() : " (" + method + ")") +
                 ": nothing to train, evaluated only");
     return {};
   }
 
   Status RoundDone(const RoundRecord& record) override {
+    if (telling_history_) return {};
     if (record.committed) ++rounds_done_;
     const double elapsed = std::chrono::duration<double>(clock_.Now() - leg_began_).count();
     progress_.rounds_per_second = elapsed > 0 ? static_cast<double>(rounds_done_) / elapsed : 0;
@@ -64,6 +66,7 @@ class ProgressDisplay : public RunObserver {
         if (record.client.empty()) validation_[leg] = record;
       return {};
     }
+    if (telling_history_) return {};
     const auto validation = validation_.find(leg);
     const EvaluationFigures figures = MakeEvaluationFigures(
         heading_, records, validation == validation_.end() ? nullptr : &validation->second,
@@ -77,7 +80,22 @@ class ProgressDisplay : public RunObserver {
     return {};
   }
 
+  Status HistoryBegins() override {
+    telling_history_ = true;
+    return {};
+  }
+
+  Status HistoryEnds(const std::string& leg, std::uint64_t rounds) override {
+    telling_history_ = false;
+    leg_began_ = clock_.Now();
+    PrintLine("resumed after " + FormatCount(rounds) + " rounds of " + leg);
+    return {};
+  }
+
+  Status Paused(const RunSummary&) override { return {}; }  // noted
+
   Status Note(const std::string& text) override {
+    if (telling_history_) return {};
     PrintLine(text);
     return {};
   }
@@ -105,6 +123,7 @@ class ProgressDisplay : public RunObserver {
   bool first_leg_ = true;
   TimePoint leg_began_{};
   std::uint64_t rounds_done_ = 0;
+  bool telling_history_ = false;
   std::map<std::string, EvaluationRecord> validation_;  // by leg: the latest sum
 };
 

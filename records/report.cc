@@ -66,8 +66,9 @@ std::string Appendix(const ReportData& data) {
 
 }  // namespace
 
-Result<std::string> MakeReport(const std::filesystem::path& run_dir) {
-  FEDMETA_ASSIGN_OR_RETURN(const ReportData data, ReadReportData(run_dir));
+Result<std::string> MakeReport(const std::filesystem::path& run_dir,
+                               const std::string& summary_file) {
+  FEDMETA_ASSIGN_OR_RETURN(const ReportData data, ReadReportData(run_dir, summary_file));
   const RunResult result = Outcome(data);
   std::string html =
       "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/>"

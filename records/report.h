@@ -10,8 +10,10 @@
 namespace fedmeta {
 
 /// One self-contained HTML page out of a run folder's files (see contract.md, report.html). Works
-/// on a run that is still going or failed.
-Result<std::string> MakeReport(const std::filesystem::path& run_dir);
+/// on a run that is still going or failed. `summary_file`: of the folder; a run that is finishing
+/// has its summary under another name until the page is on disk.
+Result<std::string> MakeReport(const std::filesystem::path& run_dir,
+                               const std::string& summary_file = "summary.json");
 
 /// What a run came to, in a sentence and in figures: the main method against the best baseline at
 /// the first shots, adapted with the settings that validation chose (with the most steps where none

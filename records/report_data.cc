@@ -126,8 +126,8 @@ MethodSummary ParseMethod(const ordered_json& object) {
 RunSummary ParseSummary(const ordered_json& object) {
   RunSummary summary;
   const std::string status = Text(object, "status");
-  for (const RunStatus value :
-       {RunStatus::kCompleted, RunStatus::kFailed, RunStatus::kCancelled, RunStatus::kInterrupted})
+  for (const RunStatus value : {RunStatus::kCompleted, RunStatus::kFailed, RunStatus::kCancelled,
+                                RunStatus::kInterrupted, RunStatus::kPaused})
     if (RunStatusName(value) == status) summary.status = value;
   summary.reason = Text(object, "reason");
   summary.rounds = Whole<std::uint64_t>(object, "rounds");
@@ -181,7 +181,8 @@ EvaluationLineData ParseEvaluation(const ordered_json& line) {
 
 }  // namespace
 
-Result<ReportData> ReadReportData(const std::filesystem::path& run_dir) {
+Result<ReportData> ReadReportData(const std::filesystem::path& run_dir,
+                                  const std::string& summary_file) {
   ReportData data;
   FEDMETA_ASSIGN_OR_RETURN(const auto manifest, ReadJson(run_dir / "manifest.json"));
   if (!manifest)
@@ -205,7 +206,7 @@ Result<ReportData> ReadReportData(const std::filesystem::path& run_dir) {
   if (Result<std::string> yaml = ReadFile(run_dir / "experiment.yaml"); yaml.ok())
     data.experiment_yaml = std::move(yaml).value();
 
-  FEDMETA_ASSIGN_OR_RETURN(const auto summary, ReadJson(run_dir / "summary.json"));
+  FEDMETA_ASSIGN_OR_RETURN(const auto summary, ReadJson(run_dir / summary_file));
   std::set<std::pair<std::string, std::uint64_t>> chosen;
   if (summary) {
     data.summary = ParseSummary(*summary);

@@ -67,6 +67,7 @@ struct ReportData {
 
 /// A last line that was not written to its end is left out; other damage is an error that names
 /// file and line.
-Result<ReportData> ReadReportData(const std::filesystem::path& run_dir);
+Result<ReportData> ReadReportData(const std::filesystem::path& run_dir,
+                                  const std::string& summary_file = "summary.json");
 
 }  // namespace fedmeta

@@ -20,6 +20,10 @@ namespace {
 using nlohmann::ordered_json;
 
 /// Whichever of these is there, a run was here.
+/// Told by the history, so written anew by a run that goes on.
+constexpr const char* kRecords[] = {"rounds.jsonl", "evaluation.jsonl", "metrics.csv"};
+constexpr char kUnfinishedSummary[] = "summary.json.unfinished";
+
 constexpr const char* kTraces[] = {"experiment.yaml", "manifest.json", "rounds.jsonl",
                                    "summary.json", "checkpoints"};
 
@@ -79,12 +83,29 @@ class RunFolderOnDisk final : public RunFolder {
   RunFolderOnDisk(std::filesystem::path dir, ordered_json manifest, const Clock& clock)
       : dir_(std::move(dir)), manifest_(std::move(manifest)), clock_(clock) {}
 
+  /// What the run wrote before it ended: the records are collected until they can be replaced.
+  Status Resume() {
+    collected_.emplace();
+    collected_->insert({"metrics.csv", MetricsHeader()});
+    const Result<std::string> text = ReadFile(dir_ / "manifest.json");
+    if (text.ok()) {
+      earlier_ = ordered_json::parse(*text, nullptr, /*allow_exceptions=*/false);
+      if (earlier_.is_object() && earlier_.contains("started")) {
+        manifest_["resumed"] = manifest_["started"];
+        manifest_["started"] = earlier_["started"];
+      }
+    }
+    return {};
+  }
+
   const std::filesystem::path& dir() const override { return dir_; }
 
   Status WriteFirstFiles(const std::string& experiment_yaml) {
     FEDMETA_RETURN_IF_ERROR(WriteFileAtomically(dir_ / "experiment.yaml", experiment_yaml));
     FEDMETA_RETURN_IF_ERROR(WriteFileAtomically(dir_ / "load.py", LoadScript()));
-    FEDMETA_RETURN_IF_ERROR(WriteFileAtomically(dir_ / "metrics.csv", MetricsHeader()));
+    if (!collected_) {
+      FEDMETA_RETURN_IF_ERROR(WriteFileAtomically(dir_ / "metrics.csv", MetricsHeader()));
+    }
     return WriteManifest();
   }
 
@@ -109,10 +130,8 @@ class RunFolderOnDisk final : public RunFolder {
   }
 
   Status RoundDone(const RoundRecord& record) override {
-    FEDMETA_RETURN_IF_ERROR(
-        AppendFile(dir_ / "rounds.jsonl", RoundLine(record, heading_.classification)));
-    return AppendFile(dir_ / "metrics.csv",
-                      RoundRows(record, methods_[record.leg], heading_.classification));
+    FEDMETA_RETURN_IF_ERROR(Append("rounds.jsonl", RoundLine(record, heading_.classification)));
+    return Append("metrics.csv", RoundRows(record, methods_[record.leg], heading_.classification));
   }
 
   Status Evaluated(std::span<const EvaluationRecord> records) override {
@@ -121,8 +140,18 @@ class RunFolderOnDisk final : public RunFolder {
       lines += EvaluationLines(record, heading_.classification);
       rows += EvaluationRows(record, heading_.classification);
     }
-    FEDMETA_RETURN_IF_ERROR(AppendFile(dir_ / "evaluation.jsonl", lines));
-    return AppendFile(dir_ / "metrics.csv", rows);
+    FEDMETA_RETURN_IF_ERROR(Append("evaluation.jsonl", lines));
+    return Append("metrics.csv", rows);
+  }
+
+  Status HistoryBegins() override {
+    telling_history_ = true;
+    return {};
+  }
+
+  Status HistoryEnds(const std::string&, std::uint64_t) override {
+    telling_history_ = false;
+    return ReplaceRecords();
   }
 
   Status Checkpoint(const std::string& name, const StateLayout& layout,
@@ -132,18 +161,30 @@ class RunFolderOnDisk final : public RunFolder {
     FEDMETA_CHECK(name.find('/') == std::string::npos);
     const std::string file = name + ".safetensors";
     const std::filesystem::path path = dir_ / "checkpoints" / file;
+    const std::string state_hash = Digest::Of(AsBytes(state)).hex();
+    const ordered_json::json_pointer entry = ordered_json::json_pointer("/checkpoints") / file;
+    if (collected_ && std::filesystem::exists(path) && earlier_.contains(entry) &&
+        earlier_[entry].value("state_sha256", "") == state_hash) {
+      manifest_[entry] = earlier_[entry];  // the very file
+      return {};
+    }
     FEDMETA_RETURN_IF_ERROR(WriteSafeTensors(path, ToSafeTensors(layout, state, metadata)));
     FEDMETA_ASSIGN_OR_RETURN(const std::string content, ReadFile(path));
-    manifest_["checkpoints"][file] = {{"sha256", Digest::Of(content).hex()},
-                                      {"state_sha256", Digest::Of(AsBytes(state)).hex()}};
+    manifest_[entry] = {{"sha256", Digest::Of(content).hex()}, {"state_sha256", state_hash}};
     return {};
   }
 
   Status Note(const std::string& text) override {
+    if (telling_history_) return {};  // noted when it happened
     return AppendFile(dir_ / "notes.txt", FormatUtc(clock_.Wall()) + " " + text + "\n");
   }
 
+  Status Paused(const RunSummary& summary) override {
+    return WriteFileAtomically(dir_ / "summary.json", SummaryText(heading_, summary));
+  }
+
   Status Finished(const RunSummary& summary) override {
+    FEDMETA_RETURN_IF_ERROR(ReplaceRecords());
     manifest_["finished"] = FormatUtc(clock_.Wall());
     for (const char* file : {"best.safetensors", "final.safetensors"}) {
       if (!manifest_.contains("checkpoints") || !manifest_["checkpoints"].contains(file)) continue;
@@ -151,13 +192,38 @@ class RunFolderOnDisk final : public RunFolder {
       break;
     }
     FEDMETA_RETURN_IF_ERROR(WriteManifest());
-    FEDMETA_RETURN_IF_ERROR(
-        WriteFileAtomically(dir_ / "summary.json", SummaryText(heading_, summary)));
-    FEDMETA_ASSIGN_OR_RETURN(const std::string report, MakeReport(dir_));
-    return WriteFileAtomically(dir_ / "report.html", report);
+    const std::string text = SummaryText(heading_, summary);
+    FEDMETA_RETURN_IF_ERROR(WriteFileAtomically(dir_ / kUnfinishedSummary, text));
+    FEDMETA_ASSIGN_OR_RETURN(const std::string report, MakeReport(dir_, kUnfinishedSummary));
+    FEDMETA_RETURN_IF_ERROR(WriteFileAtomically(dir_ / "report.html", report));
+    FEDMETA_RETURN_IF_ERROR(WriteFileAtomically(dir_ / "summary.json", text));
+    std::error_code ignored;  // a leftover says nothing wrong
+    std::filesystem::remove(dir_ / kUnfinishedSummary, ignored);
+    return {};
   }
 
  private:
+  Status Append(const std::string& file, const std::string& text) {
+    if (telling_history_ && collected_) {
+      (*collected_)[file] += text;
+      return {};
+    }
+    FEDMETA_RETURN_IF_ERROR(ReplaceRecords());
+    return AppendFile(dir_ / file, text);
+  }
+
+  /// What the run has been is known whole: the records of before make way.
+  Status ReplaceRecords() {
+    if (!collected_) return {};
+    std::error_code error;
+    std::filesystem::remove(dir_ / "summary.json", error);  // it is running again
+    for (const char* file : kRecords) {
+      FEDMETA_RETURN_IF_ERROR(WriteFileAtomically(dir_ / file, (*collected_)[file]));
+    }
+    collected_.reset();
+    return WriteManifest();
+  }
+
   Status WriteManifest() {
     return WriteFileAtomically(
         dir_ / "manifest.json",
@@ -169,21 +235,28 @@ class RunFolderOnDisk final : public RunFolder {
   const Clock& clock_;
   RunHeading heading_;
   std::map<std::string, std::string> methods_;  // leg -> method
+  // Of a run that goes on.
+  ordered_json earlier_;  // its manifest
+  bool telling_history_ = false;
+  std::optional<std::map<std::string, std::string>> collected_;  // by file, until it is replaced
 };
 
 }  // namespace
 
 Result<std::unique_ptr<RunFolder>> RunFolder::Create(const Options& options, const Clock& clock) {
   std::error_code error;
-  for (const char* trace : kTraces)
-    if (std::filesystem::exists(options.dir / trace, error))
-      return Error(ErrorCode::kInvalidArgument, "output folder " + options.dir.string() +
-                                                    " already holds a run (" + trace +
-                                                    "): name another with --out, or remove it");
+  for (const char* trace : kTraces) {
+    if (!options.resume && std::filesystem::exists(options.dir / trace, error)) {
+      return Error(ErrorCode::kInvalidArgument,
+                   "output folder " + options.dir.string() + " already holds a run (" + trace +
+                       "): go on with it by --resume, name another with --out, or remove it");
+    }
+  }
   FEDMETA_RETURN_IF_ERROR(MakeWritableFolder(options.dir));
   FEDMETA_RETURN_IF_ERROR(MakeWritableFolder(options.dir / "checkpoints"));
   auto folder = std::make_unique<RunFolderOnDisk>(
       options.dir, ManifestObject(options.manifest, clock.Wall()), clock);
+  if (options.resume) FEDMETA_RETURN_IF_ERROR(folder->Resume());
   FEDMETA_RETURN_IF_ERROR(folder->WriteFirstFiles(options.experiment_yaml));
   return std::unique_ptr<RunFolder>(std::move(folder));
 }

@@ -12,13 +12,16 @@ namespace fedmeta {
 
 /// Writes the run folder of the contract: experiment.yaml, manifest.json, rounds.jsonl,
 /// evaluation.jsonl, metrics.csv, summary.json, checkpoints/, load.py, report.html, and notes.txt
-/// where there was something to note. A crash never leaves a half file under its final name; the
+/// where there was something to note. summary.json comes last: what says "completed" finds
+/// checkpoints and report on disk. A crash never leaves a half file under its final name; the
 /// growing records are appended to in whole lines, and a line that did not fit is taken back. Not
 /// thread-safe.
 class RunFolder : public RunObserver {
  public:
   struct Options {
-    std::filesystem::path dir = {};    ///< created; refused when it already holds a run
+    std::filesystem::path dir = {};  ///< created; refused when it already holds a run
+    bool resume = false;  ///< goes on with the run that it holds, if any: its records are replaced
+                          ///< by what the history tells, at once at the history's end
     std::string experiment_yaml = {};  ///< resolved
     ManifestFacts manifest = {};
   };

@@ -39,6 +39,13 @@ class RunObserver {
   virtual Status Checkpoint(const std::string& name, const StateLayout& layout,
                             std::span<const float> state,
                             const std::map<std::string, std::string>& metadata) = 0;
+  /// A run goes on: until HistoryEnds all of its past is told again, out of the store. Records are
+  /// written anew from it, in place of what is there; displays stay silent.
+  virtual Status HistoryBegins() = 0;
+  /// `rounds`: committed so far in `leg`, which goes on.
+  virtual Status HistoryEnds(const std::string& leg, std::uint64_t rounds) = 0;
+  /// The run stands still (RunStatus::kPaused), and goes on by itself when sites join.
+  virtual Status Paused(const RunSummary& summary) = 0;
   /// Something a person should see: a site joined, was lost, came back, was refused.
   virtual Status Note(const std::string& text) = 0;
   /// Summary and report are on disk when this returns.

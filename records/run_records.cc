@@ -14,6 +14,8 @@ std::string RunStatusName(RunStatus status) {
       return "cancelled";
     case RunStatus::kInterrupted:
       return "interrupted";
+    case RunStatus::kPaused:
+      return "paused";
   }
   FEDMETA_CHECK(false);
 }

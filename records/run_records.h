@@ -28,8 +28,7 @@ struct RoundRecord {
   std::uint64_t bytes_down = 0,
                 bytes_up = 0;  ///< state, assignment, plan and payload bytes, without framing
   double wall_s = 0;
-  std::map<std::string, double> parts_s =
-      {};  ///< "wait", "add", "apply", "commit", in simulation "train"
+  std::map<std::string, double> parts_s = {};  ///< "wait", "add", "apply"
 };
 
 /// One evaluated client (simulation, or a site that discloses), or the sum over sites (client
@@ -69,7 +68,8 @@ struct MethodSummary {
   std::vector<FinalCell> cells = {};
 };
 
-enum class RunStatus { kCompleted, kFailed, kCancelled, kInterrupted };
+/// kPaused: a quorum was missed and federation.on_quorum_miss is pause; resuming goes on.
+enum class RunStatus { kCompleted, kFailed, kCancelled, kInterrupted, kPaused };
 std::string RunStatusName(RunStatus status);
 
 struct RunSummary {
@@ -79,8 +79,8 @@ struct RunSummary {
   std::uint64_t parameters = 0;
   std::uint64_t reports = 0, dropped = 0;
   double wall_s = 0;
-  /// No held-out site took part, so the final figures are of the training sites on examples they may
-  /// have trained on: how well a new site does is for `fedmeta adapt` to say.
+  /// No held-out site took part, so the final figures are of the training sites on examples they
+  /// may have trained on: how well a new site does is for `fedmeta adapt` to say.
   bool tested_on_training_sites = false;
   MethodSummary main = {};
   std::vector<MethodSummary> baselines = {};

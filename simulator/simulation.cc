@@ -7,9 +7,10 @@
 #include <unordered_map>
 
 #include "fedmeta/client/trainer.h"
-#include "fedmeta/coordinator/checkpoint.h"
 #include "fedmeta/coordinator/experiment_engine.h"
 #include "fedmeta/coordinator/round_worker.h"
+#include "fedmeta/coordinator/round_writer.h"
+#include "fedmeta/coordinator/run_recorder.h"
 
 namespace fedmeta {
 namespace {
@@ -27,7 +28,7 @@ std::vector<LegFacts> FactsOfAll(const std::vector<Leg>& legs) {
 
 class Simulation::Implementation {
  public:
-  Implementation(Options options, const SimulationData& data, RoundStore& store,
+  Implementation(Options options, OpenedRun run, const SimulationData& data, RoundStore& store,
                  RunObserver& observer, const Clock& clock)
       : options_(std::move(options)),
         data_(data),
@@ -36,7 +37,11 @@ class Simulation::Implementation {
         clock_(clock),
         pool_(MakeLearningPool(options_.experiment.threads())),
         worker_(options_.legs, options_.server, options_.experiment.federation().rounds()),
-        engine_(options_.experiment, FactsOfAll(options_.legs), SmallGroups::kShow) {
+        writer_(store, run.lease, worker_),
+        recorder_(options_.legs, options_.experiment.federation().rounds(), store, run.lease,
+                  observer),
+        engine_(options_.experiment, FactsOfAll(options_.legs), SmallGroups::kShow),
+        history_(std::move(run.history)) {
     for (std::size_t i = 0; i < data_.partition->clients(); ++i)
       index_of_.emplace(data_.partition->name(i), i);
   }
@@ -63,6 +68,8 @@ class Simulation::Implementation {
   }
 
   Result<RunSummary> Run(std::stop_token stop) {
+    // All virtual clients are there at once: nobody is awaited.
+    FEDMETA_RETURN_IF_ERROR(engine_.Restore(std::move(history_), {}));
     for (std::size_t i = 0; i < data_.partition->clients(); ++i) {
       Hand(ClientJoined{.client = ClientId(data_.partition->name(i)),
                         .role = data_.partition->role(i)});
@@ -86,6 +93,9 @@ class Simulation::Implementation {
         std::visit([this](const auto& one) { Do(one); }, instruction);
       } else if (!plans_.empty()) {
         ExecuteSome();
+      } else if (engine_.paused()) {
+        // Nobody will join: what could change is the file, with which the run is resumed.
+        Hand(CancelAsked{.reason = "paused", .interrupted = false});
       } else {
         return Error(ErrorCode::kInternal, "the simulation came to a standstill in phase '" +
                                                std::string(engine_.phase()) + "'");
@@ -112,7 +122,11 @@ class Simulation::Implementation {
 
   void Do(const StartLeg& start) {
     const Leg& leg = options_.legs[start.leg];
-    Observe(worker_.StartLeg(start.leg));
+    leg_ = ExperimentId(options_.experiment.name() + "/" + leg.name);
+    clients_keep_ = start.head.has_value();
+    Result<std::optional<SavedState>> saved = writer_.Load(start, leg_);
+    if (!saved.ok()) return Observe(saved.error());
+    Observe(worker_.StartLeg(start.leg, *saved));
     // The episodes' outputs are the same for every client of an experiment.
     Result<std::unique_ptr<TaskGenerator>> tasks =
         MakeClientTasks(options_.experiment, options_.registries.data, data_, 0);
@@ -121,11 +135,6 @@ class Simulation::Implementation {
         LegRuntime::Create(options_.registries, leg.assignment, **tasks);
     if (!runtime.ok()) return Observe(runtime.error());
     runtime_ = std::move(*runtime);
-    Result<Lease> lease = store_.Acquire(ExperimentId(options_.experiment.name()));
-    if (!lease.ok()) return Observe(lease.error());
-    lease_ = *lease;
-    Observe(observer_.LegStarted(leg.name, leg.method,
-                                 leg.trains ? options_.experiment.federation().rounds() : 0));
   }
 
   void Do(const SendPlan& send) {
@@ -136,32 +145,37 @@ class Simulation::Implementation {
   void Do(const SetTimer&) {}
 
   void Do(const Persist& persist) {
-    Status status;
-    switch (persist.record) {
-      case Record::kBeginAttempt:
-        status = store_.BeginAttempt(lease_, persist.plan);
-        if (status.ok()) status = worker_.BeginAttempt(persist.plan, persist.cohort);
-        break;
-      case Record::kAbandonAttempt:
-        worker_.Abandon();
-        status = store_.EndAttempt(lease_, {.key = persist.plan.key(), .outcome = {}});
-        break;
-      case Record::kCommitRound:
-        status = CommitRound(persist.plan);
-        break;
+    Status status = writer_.Write(persist, Kept(persist));
+    if (persist.record == Record::kAbandonAttempt) worker_.Abandon();
+    if (status.ok() && persist.record == Record::kBeginAttempt) {
+      next_kept_.clear();
+      status = worker_.BeginAttempt(persist.plan, persist.cohort);
+    }
+    if (status.ok() && persist.record == Record::kCommitRound) {
+      worker_.Commit();
+      engine_.SetStateHash(worker_.state_hash());
     }
     Hand(StoreFinished{.ticket = persist.ticket, .status = status});
   }
 
-  Status CommitRound(const RoundPlan& plan) {
-    CommittedRound round{
-        .key = plan.key(), .state = {}, .optimizer_state = {}, .client_states = {}};
-    FEDMETA_ASSIGN_OR_RETURN(round.state, store_.PutBlob(AsBytes(worker_.next_state())));
-    FEDMETA_ASSIGN_OR_RETURN(round.optimizer_state, store_.PutBlob(worker_.optimizer_state()));
-    FEDMETA_RETURN_IF_ERROR(store_.CommitRound(lease_, plan, round, {}));
-    worker_.Commit();
-    engine_.SetStateHash(worker_.state_hash());
-    return {};
+  /// What the counted clients keep from a round that is to be committed.
+  std::vector<std::pair<ClientId, Bytes>> Kept(const Persist& persist) {
+    std::vector<std::pair<ClientId, Bytes>> kept;
+    if (persist.record != Record::kCommitRound || next_kept_.empty()) return kept;
+    for (const ClientId& client : persist.outcome->reported) {
+      if (auto next = next_kept_.extract(client))
+        kept.emplace_back(client, std::move(next.mapped()));
+    }
+    clients_keep_ = clients_keep_ || !kept.empty();
+    return kept;
+  }
+
+  /// What the client kept in earlier rounds of this leg.
+  Result<Bytes> Kept(const ClientId& client) {
+    if (!clients_keep_) return Bytes();
+    FEDMETA_ASSIGN_OR_RETURN(const std::optional<BlobRef> blob, store_.ClientState(leg_, client));
+    if (!blob) return Bytes();
+    return store_.GetBlob(*blob);
   }
 
   void Do(const RunWork& work) {
@@ -182,17 +196,12 @@ class Simulation::Implementation {
     Hand(std::move(finished));
   }
 
-  void Do(const ReportRound& report) { Observe(observer_.RoundDone(report.record)); }
-  void Do(const ReportEvaluation& report) { Observe(observer_.Evaluated(report.records)); }
-  void Do(const ReportCheckpoint& report) {
-    const Leg& leg = options_.legs[report.leg];
-    const std::shared_ptr<const Bytes> bytes = worker_.state();
-    const std::span state(reinterpret_cast<const float*>(bytes->data()),
-                          bytes->size() / sizeof(float));
-    Observe(observer_.Checkpoint(report.name, leg.layout, state,
-                                 CheckpointMetadata(leg, report.metadata)));
+  void Do(const ReportCheckpoint& report) { Observe(recorder_.Record(report, worker_.state())); }
+  /// HistoryBegins, ReportRound, ...: for the records.
+  template <typename Report>
+  void Do(const Report& report) {
+    Observe(recorder_.Record(report));
   }
-  void Do(const ReportNote& note) { Observe(observer_.Note(note.text)); }
   void Do(const Finish& finish) {
     Observe(observer_.Finished(finish.summary));
     summary_ = finish.summary;
@@ -204,6 +213,7 @@ class Simulation::Implementation {
     const std::size_t count = std::min(kClientsAtOnce, pending.clients.size() - pending.next);
     std::vector<std::unique_ptr<TaskGenerator>> generators;
     std::vector<LocalClient> clients;
+    std::deque<Bytes> kept;  // does not move
     for (std::size_t i = 0; i < count; ++i) {
       const ClientId& id = pending.clients[pending.next + i];
       Result<std::unique_ptr<TaskGenerator>> tasks = MakeClientTasks(
@@ -215,7 +225,10 @@ class Simulation::Implementation {
                           .reason = tasks.error().message()});
         continue;
       }
-      clients.push_back({.name = id.value(), .tasks = tasks->get()});
+      Result<Bytes> own = Kept(id);
+      if (!own.ok()) return Observe(own.error());
+      kept.push_back(std::move(*own));
+      clients.push_back({.name = id.value(), .tasks = tasks->get(), .kept = kept.back()});
       generators.push_back(std::move(*tasks));
     }
     pending.next += count;
@@ -238,6 +251,7 @@ class Simulation::Implementation {
       }
       const std::uint32_t slot = next_slot_++;
       staged_.emplace(slot, std::move(results[i]->payload));
+      if (!results[i]->next_kept.empty()) next_kept_[id] = std::move(results[i]->next_kept);
       Hand(UploadStaged{.key = plan.key(), .client = id, .slot = slot});
     }
   }
@@ -249,10 +263,15 @@ class Simulation::Implementation {
   const Clock& clock_;
   std::unique_ptr<WorkerPool> pool_;
   RoundWorker worker_;
+  RoundWriter writer_;
+  RunRecorder recorder_;
   ExperimentEngine engine_;
+  std::vector<AttemptRecord> history_;
   std::unordered_map<std::string, std::size_t> index_of_;
   std::shared_ptr<const LegRuntime> runtime_;
-  Lease lease_;
+  ExperimentId leg_;
+  bool clients_keep_ = false;            ///< some client has kept something in this leg
+  std::map<ClientId, Bytes> next_kept_;  ///< of the attempt
   std::deque<Instruction> instructions_;
   std::deque<PendingPlan> plans_;
   std::map<std::uint32_t, Bytes> staged_;
@@ -262,10 +281,10 @@ class Simulation::Implementation {
   std::optional<RunSummary> summary_;
 };
 
-Simulation::Simulation(Options options, const SimulationData& data, RoundStore& store,
-                       RunObserver& observer, const Clock& clock)
-    : implementation_(
-          std::make_unique<Implementation>(std::move(options), data, store, observer, clock)) {}
+Simulation::Simulation(Options options, OpenedRun run, const SimulationData& data,
+                       RoundStore& store, RunObserver& observer, const Clock& clock)
+    : implementation_(std::make_unique<Implementation>(std::move(options), std::move(run), data,
+                                                       store, observer, clock)) {}
 Simulation::~Simulation() = default;
 
 Status Simulation::Check() { return implementation_->Check(); }

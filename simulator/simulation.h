@@ -7,6 +7,7 @@
 #include "fedmeta/client/leg_runtime.h"
 #include "fedmeta/coordinator/leg.h"
 #include "fedmeta/coordinator/round_store.h"
+#include "fedmeta/coordinator/round_writer.h"
 #include "fedmeta/core/clock.h"
 #include "fedmeta/core/result.h"
 #include "fedmeta/records/run_observer.h"
@@ -28,9 +29,9 @@ class Simulation {
     LearnRegistries registries;
     ServerRegistry server;
   };
-  /// Everything borrowed outlives it.
-  Simulation(Options options, const SimulationData& data, RoundStore& store, RunObserver& observer,
-             const Clock& clock);
+  /// `run`: of OpenRun on this store; one with a history goes on. Everything borrowed outlives it.
+  Simulation(Options options, OpenedRun run, const SimulationData& data, RoundStore& store,
+             RunObserver& observer, const Clock& clock);
   ~Simulation();
   Simulation(const Simulation&) = delete;
   Simulation& operator=(const Simulation&) = delete;

@@ -14,7 +14,9 @@ std::string Names(const std::vector<ClientId>& clients) {
 }
 
 struct Describer {
-  std::string operator()(const StartLeg& i) const { return "leg " + std::to_string(i.leg); }
+  std::string operator()(const StartLeg& i) const {
+    return "leg " + std::to_string(i.leg) + (i.head ? " from " + i.head->ToString() : "");
+  }
   std::string operator()(const SendPlan& i) const {
     return "plan " + Names(i.clients) + " " + i.plan.key().ToString();
   }
@@ -26,16 +28,23 @@ struct Describer {
     return "timer at " + std::to_string(i.at.time_since_epoch().count());
   }
   std::string operator()(const Persist& i) const {
-    const char* what = i.record == Record::kBeginAttempt  ? "begin "
-                       : i.record == Record::kCommitRound ? "commit "
-                                                          : "abandon ";
+    const char* what = i.record == Record::kBeginAttempt    ? "begin "
+                       : i.record == Record::kCommitRound   ? "commit "
+                       : i.record == Record::kEndEvaluation ? "figures "
+                                                            : "abandon ";
+    const std::string reason = i.outcome ? i.outcome->reason : "";
     return "persist " + std::string(what) + i.plan.key().ToString() +
-           (i.reason.empty() ? "" : ": " + i.reason);
+           (reason.empty() ? "" : ": " + reason);
   }
   std::string operator()(const RunWork& i) const {
     if (i.work == Work::kAddUpload) return "add " + i.client.value();
     return "sum of " + std::to_string(i.reported) + " " + i.plan.key().ToString();
   }
+  std::string operator()(const HistoryBegins&) const { return "history begins"; }
+  std::string operator()(const HistoryEnds& i) const {
+    return "history ends " + std::to_string(i.leg) + " " + std::to_string(i.rounds);
+  }
+  std::string operator()(const ReportLeg& i) const { return "report leg " + std::to_string(i.leg); }
   std::string operator()(const ReportRound& i) const {
     return "round " + i.record.leg + " " + std::to_string(i.record.round) + "." +
            std::to_string(i.record.attempt) +
@@ -50,6 +59,7 @@ struct Describer {
     return "checkpoint " + std::to_string(i.leg) + " " + i.name;
   }
   std::string operator()(const ReportNote& i) const { return "note " + i.text; }
+  std::string operator()(const ReportPause& i) const { return "pause " + i.summary.reason; }
   std::string operator()(const Finish& i) const {
     return "finish " + std::to_string(static_cast<int>(i.summary.status)) +
            (i.status.ok() ? "" : " " + std::string(ErrorCodeName(i.status.error().code())));
@@ -167,6 +177,7 @@ void EngineHarness::Carry(const Instruction& instruction) {
   } else if (const auto* persist = std::get_if<Persist>(&instruction)) {
     Status status;
     if (failing.contains(persist->record)) status = Error(ErrorCode::kInternal, "disk full");
+    if (status.ok()) Store(*persist);
     events_.emplace_back(StoreFinished{persist->ticket, status});
   } else if (const auto* work = std::get_if<RunWork>(&instruction)) {
     if (work->work == Work::kAddUpload) {
@@ -185,6 +196,19 @@ void EngineHarness::Carry(const Instruction& instruction) {
       events_.emplace_back(WorkFinished{work->ticket, {}, std::move(result)});
     }
   }
+}
+
+void EngineHarness::Store(const Persist& persist) {
+  if (!persist.outcome) {
+    open = persist.plan.key();
+    if (persist.presence) present = *persist.presence;
+    return;
+  }
+  open.reset();
+  journal.push_back(*persist.outcome);
+  if (persist.record != Record::kCommitRound) return;
+  journal.back().state_hash = Digest::Of("state after " + std::to_string(persist.plan.key().round));
+  engine_.SetStateHash(journal.back().state_hash);
 }
 
 std::vector<std::string> EngineHarness::LinesWith(const std::string& prefix) const {

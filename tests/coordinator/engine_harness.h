@@ -45,6 +45,10 @@ class EngineHarness {
   /// Called before an instruction is carried out.
   std::function<void(const Instruction&)> on_instruction;
   std::set<Record> failing;  ///< store calls that fail
+  // What a store would hold.
+  std::vector<AttemptRecord> journal;
+  std::optional<RoundKey> open;  ///< the attempt that was begun and has not ended
+  std::vector<ClientId> present;
 
   std::vector<Instruction> instructions;  ///< all so far
   std::vector<std::string> Lines() const { return Describe(instructions); }
@@ -55,6 +59,7 @@ class EngineHarness {
  private:
   void Take(std::vector<Instruction> instructions);
   void Carry(const Instruction& instruction);
+  void Store(const Persist& persist);
 
   ExperimentEngine engine_;
   TimePoint now_{};

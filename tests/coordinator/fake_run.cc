@@ -82,6 +82,13 @@ Status RecordingObserver::Checkpoint(const std::string& name, const StateLayout&
   }
   return Hear("checkpoint " + name);
 }
+Status RecordingObserver::HistoryBegins() { return Hear("history begins"); }
+Status RecordingObserver::HistoryEnds(const std::string& leg, std::uint64_t rounds) {
+  return Hear("history ends " + leg + " " + std::to_string(rounds));
+}
+Status RecordingObserver::Paused(const RunSummary& summary) {
+  return Hear("paused " + summary.reason);
+}
 Status RecordingObserver::Note(const std::string& text) { return Hear("note " + text); }
 Status RecordingObserver::Finished(const RunSummary& summary) {
   return Hear("finished " + std::to_string(static_cast<int>(summary.status)));

@@ -34,6 +34,9 @@ class RecordingObserver final : public RunObserver {
   Status Checkpoint(const std::string& name, const StateLayout& layout,
                     std::span<const float> state,
                     const std::map<std::string, std::string>& metadata) override;
+  Status HistoryBegins() override;
+  Status HistoryEnds(const std::string& leg, std::uint64_t rounds) override;
+  Status Paused(const RunSummary& summary) override;
   Status Note(const std::string& text) override;
   Status Finished(const RunSummary& summary) override;
 

@@ -34,13 +34,19 @@ class LiveCoordinatorTest : public ::testing::Test {
     limits.set_connections(10);
     limits.set_model_mib(1);
     limits.set_staging_slots(2);
-    coordinator_ = LiveCoordinator::Create({.experiment = experiment_,
-                                            .limits = limits,
-                                            .legs = {TinyLeg("maml")},
-                                            .registry = BuiltinServer()},
-                                           *store_, observer_, clock_, *logger_);
+    coordinator_ = Create(limits, TinyLeg("maml"));
     coordinator_->Start();
     return *coordinator_;
+  }
+
+  std::unique_ptr<LiveCoordinator> Create(const v1::Limits& limits, Leg leg) {
+    return LiveCoordinator::Create({.experiment = experiment_,
+                                    .limits = limits,
+                                    .legs = {std::move(leg)},
+                                    .registry = BuiltinServer()},
+                                   OpenRun(*store_, ExperimentId("demo")).value(), *store_,
+                                   observer_, clock_, *logger_)
+        .value();
   }
 
   v1::Experiment experiment_;
@@ -162,15 +168,37 @@ TEST_F(LiveCoordinatorTest, AStateLargerThanTheLimitEndsTheRunAtOnce) {
   limits.set_connections(10);
   limits.set_model_mib(1);
   limits.set_staging_slots(1);
-  coordinator_ = LiveCoordinator::Create({.experiment = experiment_,
-                                          .limits = limits,
-                                          .legs = {TinyLeg("maml", 300'000)},
-                                          .registry = BuiltinServer()},
-                                         *store_, observer_, clock_, *logger_);
+  coordinator_ = Create(limits, TinyLeg("maml", 300'000));
   coordinator_->Start();
   const Result<RunSummary> summary = coordinator_->Wait(0);
   ASSERT_FALSE(summary.ok());
   EXPECT_THAT(summary.error().message(), HasSubstr("limits.model_mib"));
+}
+
+TEST_F(LiveCoordinatorTest, AnotherOneOnTheSameStoreGoesOn) {
+  {
+    LiveCoordinator& coordinator = Start();
+    FakeClient a(coordinator, {.name = "a", .update = 1});
+    FakeClient b(coordinator, {.name = "b", .update = 2});
+    // Leaves in round 2, so that the first coordinator is stopped with that round open.
+    FakeClient c(coordinator, {.name = "c", .update = 6, .on_plan = [&](const v1::RoundPlan& plan) {
+                                 if (plan.key().round() == 2) coordinator.Cancel("test", true);
+                                 return plan.key().round() < 2;
+                               }});
+    ASSERT_EQ(coordinator.Wait(0)->status, RunStatus::kInterrupted);
+    coordinator_.reset();
+  }
+  LiveCoordinator& coordinator = Start();
+  FakeClient a(coordinator, {.name = "a", .update = 1});
+  FakeClient b(coordinator, {.name = "b", .update = 2});
+  FakeClient c(coordinator, {.name = "c", .update = 6});
+  const Result<RunSummary> summary = coordinator.Wait(10000);
+  ASSERT_TRUE(summary.ok()) << summary.error().message();
+  EXPECT_EQ(summary->status, RunStatus::kCompleted);
+  EXPECT_EQ(summary->rounds, 3U);
+  EXPECT_THAT(observer_.checkpoint("final"), Each(FloatEq(-9)));
+  EXPECT_THAT(observer_.lines(), Contains("history ends maml 1"));
+  EXPECT_EQ(a.counted(), 2U);
 }
 
 }  // namespace

@@ -17,13 +17,14 @@ using ::testing::IsEmpty;
 /// hand.
 class PlainRoundEngineTest : public ::testing::Test {
  protected:
-  explicit PlainRoundEngineTest(bool evaluate = false)
+  explicit PlainRoundEngineTest(bool evaluate = false, std::uint32_t enough = 0)
       : plans_(DemoExperiment(3, 3, 2), DemoLeg("maml")),
         plan_(evaluate ? plans_.Evaluate(v1::PART_TEST, 1, 2, std::nullopt, Digest::Of("s")).value()
                        : plans_.Train(1, 1, std::nullopt, Digest::Of("s")).value()),
         engine_(MakePlainRoundEngine({.plan = plan_,
                                       .cohort = {ClientId("a"), ClientId("b"), ClientId("c")},
                                       .minimum = 2,
+                                      .enough = enough,
                                       .population = 5,
                                       .report_deadline = std::chrono::seconds(60)},
                                      tickets_)) {
@@ -32,7 +33,10 @@ class PlainRoundEngineTest : public ::testing::Test {
 
   std::vector<std::string> Take(std::vector<Instruction> instructions) {
     for (const Instruction& instruction : instructions) {
-      if (const auto* persist = std::get_if<Persist>(&instruction)) ticket_ = persist->ticket;
+      if (const auto* persist = std::get_if<Persist>(&instruction)) {
+        ticket_ = persist->ticket;
+        outcome_ = persist->outcome;
+      }
       if (const auto* timer = std::get_if<SetTimer>(&instruction)) timer_ = timer->timer;
       if (const auto* work = std::get_if<RunWork>(&instruction)) {
         if (work->work == Work::kAddUpload) {
@@ -63,7 +67,7 @@ class PlainRoundEngineTest : public ::testing::Test {
   }
   std::vector<std::string> Dropped() const {
     std::vector<std::string> dropped;
-    for (const DroppedClient& client : engine_->outcome()->dropped) {
+    for (const DroppedClient& client : outcome_->dropped) {
       dropped.push_back(client.client + " " + client.phase + ": " + client.reason);
     }
     return dropped;
@@ -80,6 +84,7 @@ class PlainRoundEngineTest : public ::testing::Test {
   TimePoint now_{};
   std::uint64_t ticket_ = 0, timer_ = 0;
   std::map<std::string, std::uint64_t> adds_;
+  std::optional<AttemptRecord> outcome_;  // of the last Persist
 };
 
 class PlainEvaluationTest : public PlainRoundEngineTest {
@@ -102,19 +107,19 @@ TEST_F(PlainRoundEngineTest, CommitsWhenAllHaveReported) {
   Staged("c");
   EXPECT_THAT(Added("c"), ElementsAre("sum of 3 demo/maml train 1.1"));
   EXPECT_THAT(Closed(), ElementsAre("persist commit demo/maml train 1.1"));
-  EXPECT_FALSE(engine_->outcome());
+  EXPECT_FALSE(engine_->over());
   EXPECT_THAT(Stored(), ElementsAre("close a,b,c demo/maml train 1.1 counted"));
-  ASSERT_TRUE(engine_->outcome());
-  EXPECT_TRUE(engine_->outcome()->committed);
-  EXPECT_THAT(engine_->outcome()->reported,
-              ElementsAre(ClientId("a"), ClientId("b"), ClientId("c")));
+  ASSERT_TRUE(engine_->over());
+  EXPECT_TRUE(outcome_->committed);
+  EXPECT_THAT(outcome_->reported, ElementsAre(ClientId("a"), ClientId("b"), ClientId("c")));
 }
 
-TEST_F(PlainEvaluationTest, IsOverWithoutACommit) {
+TEST_F(PlainEvaluationTest, StoresItsFigures) {
   Stored();
   for (const char* client : {"a", "b", "c"}) Report(client);
-  EXPECT_THAT(Closed(), ElementsAre("close a,b,c demo/maml evaluate 1.2 counted"));
-  EXPECT_TRUE(engine_->outcome()->committed);
+  EXPECT_THAT(Closed(), ElementsAre("persist figures demo/maml evaluate 1.2"));
+  EXPECT_THAT(Stored(), ElementsAre("close a,b,c demo/maml evaluate 1.2 counted"));
+  EXPECT_TRUE(outcome_->committed);
 }
 
 TEST_F(PlainRoundEngineTest, DropsAHostileUploadAndGoesOn) {
@@ -208,9 +213,9 @@ TEST_F(PlainRoundEngineTest, TheDeadlineBelowTheMinimumAbandonsWithFigures) {
             "persist abandon demo/maml train 1.1: 1 of 3 reported, 2 needed; b: deadline, no "
             "report within 1 min 0 s; c: deadline, no report within 1 min 0 s");
   Stored();
-  EXPECT_FALSE(engine_->outcome()->committed);
-  EXPECT_THAT(engine_->outcome()->reason, HasSubstr("1 of 3 reported, 2 needed"));
-  EXPECT_TRUE(engine_->outcome()->environment.ok());
+  EXPECT_FALSE(outcome_->committed);
+  EXPECT_THAT(outcome_->reason, HasSubstr("1 of 3 reported, 2 needed"));
+  EXPECT_TRUE(engine_->over()->ok());
 }
 
 TEST_F(PlainRoundEngineTest, AbandonsAsSoonAsTheMinimumIsOutOfReach) {
@@ -241,8 +246,8 @@ TEST_F(PlainRoundEngineTest, IgnoresFactsOfOtherAttempts) {
 TEST_F(PlainRoundEngineTest, AStoreErrorEndsTheAttemptForGood) {
   const auto lines = Stored(Error(ErrorCode::kInternal, "disk full"));
   EXPECT_THAT(lines, ElementsAre("close a,b,c demo/maml train 1.1 not counted: disk full"));
-  ASSERT_TRUE(engine_->outcome());
-  EXPECT_FALSE(engine_->outcome()->environment.ok());
+  ASSERT_TRUE(engine_->over());
+  EXPECT_FALSE(engine_->over()->ok());
 }
 
 TEST_F(PlainRoundEngineTest, AFailedSumAbandons) {
@@ -281,7 +286,7 @@ TEST_F(PlainRoundEngineTest, CancelDoesNotUndoACommitUnderWay) {
   Closed();
   EXPECT_THAT(Give(CancelAsked{"stop", true}), IsEmpty());
   Stored();
-  EXPECT_TRUE(engine_->outcome()->committed);
+  EXPECT_TRUE(outcome_->committed);
 }
 
 TEST_F(PlainRoundEngineTest, TimesItsParts) {
@@ -295,13 +300,52 @@ TEST_F(PlainRoundEngineTest, TimesItsParts) {
   Added("c");
   now_ += Duration(250);
   Closed();
-  now_ += Duration(125);
-  Stored();
-  const auto& parts = engine_->outcome()->parts_s;
+  const auto& parts = outcome_->parts_s;
   EXPECT_DOUBLE_EQ(parts.at("wait"), 2.0);
   EXPECT_DOUBLE_EQ(parts.at("add"), 0.5);
   EXPECT_DOUBLE_EQ(parts.at("apply"), 0.25);
-  EXPECT_DOUBLE_EQ(parts.at("commit"), 0.125);
+  EXPECT_DOUBLE_EQ(outcome_->wall_s, 2.75);
+}
+
+TEST_F(PlainRoundEngineTest, WhoComesBackDuringTheCommitIsStillDropped) {
+  Stored();
+  Report("a");
+  Report("b");
+  Give(ClientLost{ClientId("c"), "silent"});
+  Closed();
+  EXPECT_THAT(Give(ClientJoined{ClientId("c"), v1::ROLE_TRAIN}), IsEmpty());
+  EXPECT_THAT(Dropped(), ElementsAre("c lost: silent"));
+  EXPECT_THAT(Stored(), ElementsAre("close a,b demo/maml train 1.1 counted",
+                                    "close c demo/maml train 1.1 not counted: lost: silent"));
+}
+
+/// Of a, b, c two are enough.
+class OverSelectionTest : public PlainRoundEngineTest {
+ protected:
+  OverSelectionTest() : PlainRoundEngineTest(false, 2) {}
+};
+
+TEST_F(OverSelectionTest, ClosesWithTheFirstThatAreEnough) {
+  Stored();
+  Staged("b");
+  Staged("c");
+  EXPECT_THAT(Staged("a"), IsEmpty());  // whole, but beyond
+  Added("b");
+  EXPECT_THAT(Added("c"), ElementsAre("sum of 2 demo/maml train 1.1"));
+  Closed();
+  EXPECT_THAT(outcome_->reported, ElementsAre(ClientId("b"), ClientId("c")));
+  EXPECT_THAT(Dropped(), ElementsAre("a surplus: enough reports came before it"));
+}
+
+TEST_F(OverSelectionTest, ASpareTakesThePlaceOfABadUpload) {
+  Stored();
+  Staged("b");
+  Staged("c");
+  Staged("a");
+  EXPECT_THAT(Added("b", Error(ErrorCode::kInvalidArgument, "not finite")),
+              ElementsAre(HasSubstr("close b"), "add a"));
+  Added("c");
+  EXPECT_THAT(Added("a"), ElementsAre("sum of 2 demo/maml train 1.1"));
 }
 
 }  // namespace

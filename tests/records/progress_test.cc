@@ -345,6 +345,9 @@ class FailingObserver final : public RunObserver {
                     const std::map<std::string, std::string>&) override {
     return Fail();
   }
+  Status HistoryBegins() override { return Fail(); }
+  Status HistoryEnds(const std::string&, std::uint64_t) override { return Fail(); }
+  Status Paused(const RunSummary&) override { return Fail(); }
   Status Note(const std::string&) override { return Fail(); }
   Status Finished(const RunSummary&) override { return Fail(); }
 

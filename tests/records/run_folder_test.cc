@@ -287,6 +287,48 @@ TEST_F(RunFolderTest, RefusesAFolderThatAlreadyHoldsARun) {
   EXPECT_THAT(again.error().message(), HasSubstr("--out"));
 }
 
+TEST_F(RunFolderTest, ARunThatGoesOnWritesItsRecordsAnewFromTheHistory) {
+  const SampleRun half{.rounds = 10, .sites = 12, .holdout_sites = 12};
+  ASSERT_TRUE(PlaySampleRun(half, *Create(), clock_).ok());
+  const json before = json::parse(Read(dir_ / "manifest.json"));
+  const std::string rounds = Read(dir_ / "rounds.jsonl"), metrics = Read(dir_ / "metrics.csv"),
+                    evaluation = Read(dir_ / "evaluation.jsonl");
+  // A torn tail, as after a loss of power.
+  ASSERT_TRUE(AppendFile(dir_ / "rounds.jsonl", "{\"round\": 11, \"atte").ok());
+
+  RunFolder::Options options = Options();
+  options.resume = true;
+  clock_.Advance(std::chrono::hours(1));
+  const auto folder = RunFolder::Create(options, clock_).value();
+  ASSERT_TRUE(folder->HistoryBegins().ok());
+  ASSERT_TRUE(folder->Note("an old one").ok());
+  ASSERT_TRUE(PlaySampleRun(half, *folder, clock_, /*finish=*/false).ok());
+  EXPECT_THAT(Read(dir_ / "rounds.jsonl"), HasSubstr("atte"));  // nothing is replaced by a part
+  ASSERT_TRUE(folder->HistoryEnds("maml", 10).ok());
+
+  EXPECT_EQ(Read(dir_ / "rounds.jsonl"), rounds);
+  EXPECT_EQ(Read(dir_ / "metrics.csv"), metrics);
+  EXPECT_EQ(Read(dir_ / "evaluation.jsonl"), evaluation);
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "summary.json"));  // it is running again
+  const json after = json::parse(Read(dir_ / "manifest.json"));
+  EXPECT_EQ(after["started"], before["started"]);
+  EXPECT_NE(after["resumed"], before["started"]);
+  EXPECT_EQ(after["checkpoints"], before["checkpoints"]);
+
+  ASSERT_TRUE(folder->RoundDone(SampleRound(half, 11)).ok());
+  EXPECT_EQ(Lines(dir_ / "rounds.jsonl").back()["round"], 11);
+  ASSERT_TRUE(folder->Finished(SampleSummary(half)).ok());
+  EXPECT_TRUE(std::filesystem::exists(dir_ / "report.html"));
+}
+
+TEST_F(RunFolderTest, APausedRunSaysSo) {
+  const auto folder = Create();
+  RunSummary summary = SampleSummary(run_);
+  summary.status = RunStatus::kPaused;
+  ASSERT_TRUE(folder->Paused(summary).ok());
+  EXPECT_EQ(json::parse(Read(dir_ / "summary.json"))["status"], "paused");
+}
+
 TEST_F(RunFolderTest, TakesAFolderThatHoldsOtherThings) {
   std::filesystem::create_directories(dir_ / "pki");
   EXPECT_TRUE(RunFolder::Create(Options(), clock_).ok());

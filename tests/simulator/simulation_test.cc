@@ -44,7 +44,7 @@ class Recorder final : public RunObserver {
   }
   Status RoundDone(const RoundRecord& record) override {
     rounds.push_back(record);
-    if (on_round) on_round();
+    if (on_round && !telling_history) on_round();
     return fail_at && rounds.size() == *fail_at
                ? Status(Error(ErrorCode::kResourceExhausted, "disk full"))
                : Status();
@@ -58,6 +58,16 @@ class Recorder final : public RunObserver {
     checkpoints[name] = {state.begin(), state.end()};
     return {};
   }
+  Status HistoryBegins() override {
+    telling_history = true;
+    return {};
+  }
+  Status HistoryEnds(const std::string&, std::uint64_t done) override {
+    telling_history = false;
+    resumed_after = done;
+    return {};
+  }
+  Status Paused(const RunSummary&) override { return {}; }
   Status Note(const std::string&) override { return {}; }
   Status Finished(const RunSummary& done) override {
     summary = done;
@@ -71,6 +81,8 @@ class Recorder final : public RunObserver {
   std::optional<RunSummary> summary;
   std::optional<std::size_t> fail_at;
   std::function<void()> on_round;
+  bool telling_history = false;
+  std::optional<std::uint64_t> resumed_after;
 };
 
 LearnRegistries Registries() {
@@ -79,7 +91,7 @@ LearnRegistries Registries() {
 
 Result<RunSummary> Simulate(const std::vector<std::string>& overrides, Recorder& recorder,
                             const LearnRegistries& registries = Registries(),
-                            std::stop_token stop = {}) {
+                            std::stop_token stop = {}, RoundStore* kept = nullptr) {
   const SystemClock clock;
   FEDMETA_ASSIGN_OR_RETURN(
       const auto experiment,
@@ -87,12 +99,14 @@ Result<RunSummary> Simulate(const std::vector<std::string>& overrides, Recorder&
   FEDMETA_ASSIGN_OR_RETURN(const SimulationData data,
                            OpenSimulationData(*experiment, registries.data));
   FEDMETA_ASSIGN_OR_RETURN(std::vector<Leg> legs, PrepareLegs(*experiment, registries, &data));
-  const auto store = MakeMemoryStore();
+  const auto own = MakeMemoryStore();
+  RoundStore& store = kept != nullptr ? *kept : *own;
+  FEDMETA_ASSIGN_OR_RETURN(OpenedRun run, OpenRun(store, ExperimentId(experiment->name())));
   Simulation simulation({.experiment = *experiment,
                          .legs = std::move(legs),
                          .registries = registries,
                          .server = BuiltinServer()},
-                        data, *store, recorder, clock);
+                        std::move(run), data, store, recorder, clock);
   FEDMETA_RETURN_IF_ERROR(simulation.Check());
   return simulation.Run(stop);
 }
@@ -245,6 +259,104 @@ TEST(SimulationTest, AStopRequestEndsTheRunAsInterruptedWithASummary) {
   ASSERT_TRUE(summary.ok()) << summary.error().message();
   EXPECT_EQ(summary->status, RunStatus::kInterrupted);
   EXPECT_TRUE(recorder.summary.has_value());
+}
+
+/// MAML whose updates depend on how often the client was counted before: what it keeps matters.
+class Counting final : public MetaLearner {
+ public:
+  explicit Counting(std::unique_ptr<MetaLearner> inner) : inner_(std::move(inner)) {}
+  Result<StateLayout> DescribeState(const Model& model) const override {
+    return inner_->DescribeState(model);
+  }
+  Result<std::vector<float>> InitialState(const Model& model, Rng& rng) const override {
+    return inner_->InitialState(model, rng);
+  }
+  std::vector<Result<ClientUpdate>> ComputeUpdates(const LearnContext& context,
+                                                   std::span<const float> state,
+                                                   std::span<ClientWork> work) const override {
+    auto updates = inner_->ComputeUpdates(context, state, work);
+    for (std::size_t i = 0; i < updates.size(); ++i) {
+      const std::size_t count = work[i].state.size();  // one byte a round
+      for (float& value : updates[i]->update) value += 0.01F * static_cast<float>(count);
+      updates[i]->next_state.resize(count + 1);
+    }
+    return updates;
+  }
+  Status Adapt(const LearnContext& context, const TaskGradients& gradients,
+               std::span<const float> state, const TaskSet& support, const AdaptOptions& options,
+               const std::function<void(std::uint32_t, const at::Tensor&)>& visit) const override {
+    return inner_->Adapt(context, gradients, state, support, options, visit);
+  }
+  double default_adaptation_rate() const override { return inner_->default_adaptation_rate(); }
+
+ private:
+  std::unique_ptr<MetaLearner> inner_;
+};
+
+LearnRegistries CountingRegistries() {
+  LearnRegistries registries = Registries();
+  const auto builtin = registries.algorithms.at("maml");
+  registries.algorithms["maml"] =
+      [builtin](const google::protobuf::Any& settings) -> Result<std::unique_ptr<MetaLearner>> {
+    FEDMETA_ASSIGN_OR_RETURN(auto learner, builtin(settings));
+    return std::unique_ptr<MetaLearner>(new Counting(std::move(learner)));
+  };
+  return registries;
+}
+
+/// Runs that are stopped again and again, after every `rounds` rounds, until the last completes.
+void RunInPieces(const LearnRegistries& registries, std::size_t rounds, Recorder& last) {
+  const auto store = MakeMemoryStore();
+  for (int pieces = 1;; ++pieces) {
+    ASSERT_LT(pieces, 50);
+    std::stop_source stop;
+    std::size_t done = 0;
+    last = Recorder();
+    last.on_round = [&] {
+      if (++done == rounds) stop.request_stop();
+    };
+    const auto summary = Simulate({}, last, registries, stop.get_token(), store.get());
+    ASSERT_TRUE(summary.ok()) << summary.error().message();
+    if (summary->status == RunStatus::kCompleted) break;
+    ASSERT_EQ(summary->status, RunStatus::kInterrupted);
+  }
+  ASSERT_TRUE(last.resumed_after.has_value());
+}
+
+TEST(SimulationTest, ARunInPiecesEqualsTheWholeBitForBit) {
+  for (const LearnRegistries& registries : {Registries(), CountingRegistries()}) {
+    Recorder whole;
+    ASSERT_TRUE(Simulate({}, whole, registries).ok());
+    for (const std::size_t rounds : {1, 2, 5}) {
+      Recorder pieces;
+      RunInPieces(registries, rounds, pieces);
+      EXPECT_EQ(pieces.checkpoints, whole.checkpoints) << rounds;
+      EXPECT_EQ(pieces.legs, whole.legs);
+      EXPECT_EQ(pieces.evaluations.size(), whole.evaluations.size());
+      ASSERT_TRUE(pieces.summary && whole.summary);
+      EXPECT_EQ(pieces.summary->main.validation_score, whole.summary->main.validation_score);
+      EXPECT_EQ(pieces.summary->reports, whole.summary->reports);
+    }
+  }
+}
+
+TEST(SimulationTest, WhatClientsKeepEntersTheirUpdates) {
+  Recorder plain, counting;
+  ASSERT_TRUE(Simulate({}, plain).ok());
+  ASSERT_TRUE(Simulate({}, counting, CountingRegistries()).ok());
+  EXPECT_NE(plain.checkpoints.at("final"), counting.checkpoints.at("final"));
+}
+
+TEST(SimulationTest, APausedRunEndsAsPaused) {
+  LearnRegistries registries = Registries();
+  Recorder recorder;
+  const Result<RunSummary> summary =
+      Simulate({"federation.on_quorum_miss=pause", "federation.cohort=7",
+                "algorithm.inner_learning_rate=1e30", "federation.retries=0"},
+               recorder, registries);
+  ASSERT_TRUE(summary.ok()) << summary.error().message();
+  EXPECT_EQ(summary->status, RunStatus::kPaused);
+  EXPECT_THAT(summary->reason, HasSubstr("failed in 1 attempt"));
 }
 
 }  // namespace

@@ -1,0 +1,45 @@
+#include "fedmeta/coordinator/run_history.h"
+
+#include <utility>
+
+namespace fedmeta {
+namespace {
+
+Error DoesNotFollow(const RoundKey& key, const std::string& why) {
+  return {ErrorCode::kDataLoss,
+          "store: the journal has " + key.ToString() + why + ": restore a backup"};
+}
+
+}  // namespace
+
+Step StepOf(const RoundKey& key) {
+  if (key.purpose == Purpose::kTrain) return Step::kTrain;
+  return key.attempt % 2 == 0 ? Step::kTest : Step::kValidate;
+}
+
+Result<RunHistory> RunHistory::Create(std::vector<AttemptRecord> records,
+                                      const std::set<ExperimentId>& legs) {
+  RunHistory history;
+  std::map<ExperimentId, std::uint64_t> committed;
+  for (AttemptRecord& record : records) {
+    const RoundKey key = record.key;
+    if (!legs.contains(key.experiment)) {
+      return DoesNotFollow(key, ", of which this experiment knows nothing");
+    }
+    const bool trains = StepOf(key) == Step::kTrain;
+    const std::uint64_t due = committed[key.experiment] + (trains ? 1 : 0);
+    if (key.round != due) {
+      return DoesNotFollow(key, " where round " + std::to_string(due) + " follows");
+    }
+    if (trains && record.committed) ++committed[key.experiment];
+    history.legs_[key.experiment].push_back(std::move(record));
+  }
+  return history;
+}
+
+std::vector<AttemptRecord> RunHistory::Take(const ExperimentId& leg) {
+  auto node = legs_.extract(leg);
+  return node.empty() ? std::vector<AttemptRecord>() : std::move(node.mapped());
+}
+
+}  // namespace fedmeta
