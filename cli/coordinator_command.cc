@@ -48,8 +48,9 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
   const std::unique_ptr<Logger> logger = MakeLogger(config->log(), clock);
 
   const ExperimentId run(experiment->name());
+  const std::filesystem::path beside = std::filesystem::absolute(arguments.file).parent_path();
   FEDMETA_ASSIGN_OR_RETURN(const std::unique_ptr<RoundStore> store,
-                           OpenRoundStore(config->store(), Durability::kPower));
+                           OpenRoundStore(config->store(), beside, Durability::kPower));
   FEDMETA_ASSIGN_OR_RETURN(const std::optional<RunDescription> before,
                            ReadDescription(*store, run));
   RunDescription description{.experiment = PrintYaml(*experiment, schema),
@@ -57,9 +58,7 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
                              .data = {},
                              .out = config->out()};
   if (description.out.empty()) {
-    description.out = before ? before->out
-                             : std::filesystem::absolute(arguments.file).parent_path() /
-                                   DefaultRunFolder(experiment->name(), clock);
+    description.out = before ? before->out : beside / DefaultRunFolder(experiment->name(), clock);
   }
   if (before) FEDMETA_RETURN_IF_ERROR(CheckResumable(*before, description, schema));
   const std::filesystem::path& out = description.out;

@@ -117,4 +117,9 @@ enum class Durability : std::uint8_t {
 Result<std::unique_ptr<RoundStore>> OpenSqliteStore(const std::filesystem::path& path,
                                                     Durability durability);
 
+/// As files name it: "memory" or "sqlite:PATH", a relative PATH being under `folder`.
+Result<std::unique_ptr<RoundStore>> OpenRoundStore(const std::string& store,
+                                                   const std::filesystem::path& folder,
+                                                   Durability durability);
+
 }  // namespace fedmeta

@@ -310,14 +310,18 @@ TEST_F(RunFolderTest, ARunThatGoesOnWritesItsRecordsAnewFromTheHistory) {
   EXPECT_EQ(Read(dir_ / "metrics.csv"), metrics);
   EXPECT_EQ(Read(dir_ / "evaluation.jsonl"), evaluation);
   EXPECT_FALSE(std::filesystem::exists(dir_ / "summary.json"));  // it is running again
+
+  ASSERT_TRUE(folder->RoundDone(SampleRound(half, 11)).ok());
+  EXPECT_EQ(Lines(dir_ / "rounds.jsonl").back()["round"], 11);
+  const std::vector<float> state = {1, 2, 3, 4, 5, 6, 7, 8};
+  for (const char* name : {"best", "final"}) {
+    ASSERT_TRUE(folder->Checkpoint(name, SampleLayout(), state, SampleMetadata()).ok());
+  }
+  ASSERT_TRUE(folder->Finished(SampleSummary(half)).ok());
   const json after = json::parse(Read(dir_ / "manifest.json"));
   EXPECT_EQ(after["started"], before["started"]);
   EXPECT_NE(after["resumed"], before["started"]);
   EXPECT_EQ(after["checkpoints"], before["checkpoints"]);
-
-  ASSERT_TRUE(folder->RoundDone(SampleRound(half, 11)).ok());
-  EXPECT_EQ(Lines(dir_ / "rounds.jsonl").back()["round"], 11);
-  ASSERT_TRUE(folder->Finished(SampleSummary(half)).ok());
   EXPECT_TRUE(std::filesystem::exists(dir_ / "report.html"));
 }
 

@@ -62,7 +62,7 @@ class FaultsTest(unittest.TestCase):
     def test_a_second_coordinator_on_one_port_is_refused(self):
         self.federation.start_coordinator()
         second = subprocess.run([BIN / "fedmeta", "coordinator", self.federation.write("second.yaml", (self.federation.dir / "coordinator.yaml").read_text()
-                                 .replace("127.0.0.1:0", self.federation.address).replace("out: live", "out: live-2"))],
+                                 .replace("127.0.0.1:0", self.federation.address).replace("out: live", "out: live-2") + "store: memory\n")],
                                 cwd=self.federation.dir, text=True, capture_output=True, timeout=60)
         self.assertIn(second.returncode, (1, 2))
         self.assertIn(self.federation.address.rsplit(":", 1)[1], second.stderr)
