@@ -20,8 +20,10 @@
 namespace fedmeta {
 namespace {
 
-// How long a finished coordinator stays up so that every client hears that all is done.
+// How long a finished coordinator stays up so that every client hears that all is done; after a
+// restart they may be in the longest pause between their tries.
 constexpr int kFarewellMs = 10'000;
+constexpr int kFarewellAfterRestartMs = 45'000;
 constexpr int kGraceMs = 2'000;
 
 struct CoordinatorArguments {
@@ -109,7 +111,7 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
   FEDMETA_RETURN_IF_ERROR(observer->Started(heading));
   coordinator->Start();
   const std::stop_callback cancel(stop, [&] { coordinator->Cancel("interrupted", true); });
-  Result<RunSummary> summary = coordinator->Wait(kFarewellMs);
+  Result<RunSummary> summary = coordinator->Wait(before ? kFarewellAfterRestartMs : kFarewellMs);
   grpc->Stop(kGraceMs);
   return summary;
 }

@@ -81,7 +81,7 @@ class Live final : public LiveCoordinator {
         recorder_(options_.legs, options_.experiment.federation().rounds(), store, run.lease,
                   observer),
         engine_(options_.experiment, FactsOfAll(options_.legs)) {
-    sessions_.Remember(run.history);
+    sessions_.Remember(run.history, run.present);
     restored_ = engine_.Restore(std::move(run.history), std::move(run.present));
   }
 

@@ -74,6 +74,7 @@ Result<SessionTable::Joined> SessionTable::Join(const ClientId& client,
     joined.known_before = !last_counted_.try_emplace(client).second;
     joined.welcome.set_session_id(session.id);
     sessions_[client] = std::move(session);
+    awaited_.erase(client);
   }
   *joined.welcome.mutable_version() = OwnVersion();
   joined.welcome.set_heartbeat_ms(static_cast<std::uint64_t>(heartbeat_.count()));
@@ -142,8 +143,10 @@ void SessionTable::Give(Answers answers) {
   for (Answer& answer : answers) answer.done(std::move(answer.instruction));
 }
 
-void SessionTable::Remember(const std::vector<AttemptRecord>& history) {
+void SessionTable::Remember(const std::vector<AttemptRecord>& history,
+                            const std::vector<ClientId>& present) {
   const std::lock_guard lock(mutex_);
+  awaited_ = {present.begin(), present.end()};
   for (const AttemptRecord& record : history) {
     if (!record.committed || record.key.purpose != Purpose::kTrain) continue;
     for (const ClientId& client : record.reported) {
@@ -270,8 +273,9 @@ void SessionTable::Farewell(const v1::Closed& closed) {
 
 bool SessionTable::AllHeardFarewell() const {
   const std::lock_guard lock(mutex_);
-  return std::all_of(sessions_.begin(), sessions_.end(),
-                     [](const auto& entry) { return entry.second.heard_farewell; });
+  return awaited_.empty() && std::all_of(sessions_.begin(), sessions_.end(), [](const auto& entry) {
+           return entry.second.heard_farewell;
+         });
 }
 
 void SessionTable::Shut(const Error& error) {

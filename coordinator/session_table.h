@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,8 +46,9 @@ class SessionTable {
   /// id.
   void Next(const ClientId& client, const v1::NextRequest& request, TimePoint now,
             Done<v1::Instruction> done);
-  /// Of a run that goes on: in which rounds its clients were counted.
-  void Remember(const std::vector<AttemptRecord>& history);
+  /// Of a run that goes on: in which rounds its clients were counted, and who was present, so that
+  /// the farewell waits for them too.
+  void Remember(const std::vector<AttemptRecord>& history, const std::vector<ClientId>& present);
   void Heard(const ClientId& client, TimePoint now);
   /// kFailedPrecondition "join first" for a client without a session.
   Status Progress(const ClientId& client, const std::string& phase);
@@ -110,7 +112,8 @@ class SessionTable {
   std::uint64_t last_session_ = 0;
   std::map<ClientId, Session> sessions_;
   std::map<ClientId, std::map<ExperimentId, RoundKey>>
-      last_counted_;  // of everyone who ever joined
+      last_counted_;            // of everyone who ever joined
+  std::set<ClientId> awaited_;  // present before the coordinator was restarted, not back yet
   std::optional<v1::Closed> farewell_;
 };
 

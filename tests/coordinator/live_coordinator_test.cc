@@ -201,5 +201,27 @@ TEST_F(LiveCoordinatorTest, AnotherOneOnTheSameStoreGoesOn) {
   EXPECT_EQ(a.counted(), 2U);
 }
 
+TEST_F(LiveCoordinatorTest, OneThatFindsTheRunCompletedTellsTheClientsThatComeBack) {
+  {
+    LiveCoordinator& coordinator = Start();
+    FakeClient a(coordinator, {.name = "a", .update = 1});
+    FakeClient b(coordinator, {.name = "b", .update = 2});
+    FakeClient c(coordinator, {.name = "c", .update = 6});
+    ASSERT_EQ(coordinator.Wait(10000)->status, RunStatus::kCompleted);
+  }
+  // As if it had been killed just before they heard.
+  coordinator_.reset();
+  LiveCoordinator& coordinator = Start();
+  FakeClient a(coordinator, {.name = "a", .update = 1});
+  FakeClient b(coordinator, {.name = "b", .update = 2});
+  FakeClient c(coordinator, {.name = "c", .update = 6});
+  ASSERT_EQ(coordinator.Wait(60000)->status, RunStatus::kCompleted);
+  for (FakeClient* client : {&a, &b, &c}) {
+    client->Wait();
+    EXPECT_TRUE(client->told_all_done());
+    EXPECT_EQ(client->counted(), 0U);
+  }
+}
+
 }  // namespace
 }  // namespace fedmeta
