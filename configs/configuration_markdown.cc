@@ -38,7 +38,7 @@ std::string Table(const std::vector<ListedKey>& keys, const PluginTables& tables
   for (const ListedKey& key : keys) {
     text += "| `" + key.path + "` | " + TypeText(*key.field) + " | " +
             CodeCell(DefaultText(*key.field)) + " | " + Cell(AllowedText(*key.field, tables)) +
-            " | " + Cell(KeyOf(*key.field).doc()) + " |\n";
+            " | " + Cell(DocText(*key.field)) + " |\n";
   }
   return text;
 }

@@ -46,7 +46,7 @@ std::string OneLineEach(const std::vector<ListedKey>& keys) {
   std::string text;
   for (const ListedKey& key : keys) {
     text += "  " + Padded(key.path, paths) + "  " + Padded(TypeAndDefault(*key.field), types) +
-            "  " + KeyOf(*key.field).doc() + "\n";
+            "  " + DocText(*key.field) + "\n";
   }
   return text;
 }
@@ -107,7 +107,7 @@ std::string Show(const Topic& topic, const PluginTables& tables) {
     if (summary.baseline_only()) text += "  stands   in evaluation.baselines only\n";
   } else {
     const v1::Key& key = KeyOf(*topic.field);
-    text += "  " + key.doc() + "\n  type     " + TypeText(*topic.field) + "\n";
+    text += "  " + DocText(*topic.field) + "\n  type     " + TypeText(*topic.field) + "\n";
     if (!DefaultText(*topic.field).empty()) {
       text += "  default  " + DefaultText(*topic.field) + "\n";
     }

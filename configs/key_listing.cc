@@ -38,6 +38,11 @@ std::vector<ListedKey> ListKeys(const Descriptor& schema) {
   return keys;
 }
 
+std::string DocText(const google::protobuf::FieldDescriptor& field) {
+  const v1::Key& key = KeyOf(field);
+  return key.changeable() ? key.doc() + " May change when a run is resumed." : key.doc();
+}
+
 std::string DefaultText(const google::protobuf::FieldDescriptor& field) {
   return KeyOf(field).required() ? "required" : KeyOf(field).default_value();
 }

@@ -26,6 +26,8 @@ struct ListedFile {
 std::vector<ListedFile> ListFiles();
 /// In the schema's order, a block before its keys; plug-ins' settings are not among them.
 std::vector<ListedKey> ListKeys(const google::protobuf::Descriptor& schema);
+/// What the key is, and whether a run may be resumed with another value.
+std::string DocText(const google::protobuf::FieldDescriptor& field);
 /// "required", the default as YAML, or "".
 std::string DefaultText(const google::protobuf::FieldDescriptor& field);
 /// "> 0", "a, b or c", names of a table; or "".

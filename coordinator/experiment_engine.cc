@@ -397,11 +397,7 @@ class ExperimentEngine::Implementation {
       const std::string prefix = main_legs_ > 1 ? facts.name + "-" : "";
       Checkpoint(prefix + "round-" + std::to_string(round));
     }
-    if (!improved) return;
-    std::optional<Score>& best = best_[facts.main ? "" : facts.method];
-    if (best && !Better(*course().best_score(), *best, course().selection())) return;
-    best = course().best_score();
-    if (facts.main) best_main_ = leg_;
+    if (!improved || !standings_.Take(leg_, course())) return;
     Checkpoint(facts.main ? "best" : "baseline-" + facts.method);
   }
 
@@ -411,7 +407,7 @@ class ExperimentEngine::Implementation {
   }
 
   void EndLeg(TimePoint now) {
-    if (course().facts().main && best_main_ == leg_) Checkpoint("final");
+    if (course().facts().main && standings_.best_main() == leg_) Checkpoint("final");
     if (cancelled_) {
       EndCancelled(now);
     } else if (leg_ + 1 < courses_.size()) {
@@ -432,17 +428,12 @@ class ExperimentEngine::Implementation {
   }
 
   RunSummary Summary(RunStatus status, const Status& reason, TimePoint now) const {
-    const LegCourse& main = courses_[best_main_];
-    return {.status = status,
-            .reason = reason.ok() ? "" : reason.error().message(),
-            .rounds = main.committed(),
-            .parameters = main.facts().coordinates,
-            .reports = main.reports(),
-            .dropped = main.dropped(),
-            .wall_s = wall_before_s_ + Seconds(now - started_),
-            .tested_on_training_sites = tested_on_training_sites_,
-            .main = main.Summary(),
-            .baselines = SummariseBaselines(courses_)};
+    RunSummary summary = Summarize(courses_, standings_.best_main());
+    summary.status = status;
+    if (!reason.ok()) summary.reason = reason.error().message();
+    summary.wall_s = wall_before_s_ + Seconds(now - started_);
+    summary.tested_on_training_sites = tested_on_training_sites_;
+    return summary;
   }
 
   void End(RunStatus status, Status reason, TimePoint now) {
@@ -492,8 +483,7 @@ class ExperimentEngine::Implementation {
   std::optional<RoundPlan> plan_;         // of the attempt
   std::optional<AttemptRecord> outcome_;  // as it was given out to be persisted
 
-  std::map<std::string, std::optional<Score>> best_;  // by baseline method; "": over the main legs
-  std::size_t best_main_ = 0;
+  Standings standings_;
   std::vector<Instruction> out_;
 };
 

@@ -107,7 +107,19 @@ std::map<std::string, std::string> LegCourse::Metadata(std::uint64_t round) cons
           {"tuned", TunedJson(plans_.grid(), tuned_)}};
 }
 
-std::vector<MethodSummary> SummariseBaselines(std::span<const LegCourse> courses) {
+bool Standings::Take(std::size_t position, const LegCourse& course) {
+  const bool main = course.facts().main;
+  const Score score = *course.best_score();
+  const auto [best, first] = best_.try_emplace(main ? "" : course.facts().method, score);
+  if (!first && !Better(score, best->second, course.selection())) return false;
+  best->second = score;
+  if (main) best_main_ = position;
+  return true;
+}
+
+namespace {
+
+std::vector<MethodSummary> SummarizeBaselines(std::span<const LegCourse> courses) {
   std::vector<const LegCourse*> chosen;
   for (const LegCourse& course : courses) {
     if (course.facts().main || !course.best_score()) continue;
@@ -123,6 +135,18 @@ std::vector<MethodSummary> SummariseBaselines(std::span<const LegCourse> courses
   std::vector<MethodSummary> summaries;
   for (const LegCourse* course : chosen) summaries.push_back(course->Summary());
   return summaries;
+}
+
+}  // namespace
+
+RunSummary Summarize(std::span<const LegCourse> courses, std::size_t best_main) {
+  const LegCourse& main = courses[best_main];
+  return {.rounds = main.committed(),
+          .parameters = main.facts().coordinates,
+          .reports = main.reports(),
+          .dropped = main.dropped(),
+          .main = main.Summary(),
+          .baselines = SummarizeBaselines(courses)};
 }
 
 }  // namespace fedmeta

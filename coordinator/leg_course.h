@@ -62,7 +62,21 @@ class LegCourse {
   std::vector<FinalCell> best_cells_;
 };
 
-/// Of each baseline the leg that validation prefers, in the order in which the methods ran.
-std::vector<MethodSummary> SummariseBaselines(std::span<const LegCourse> courses);
+/// Which leg validation prefers so far, of each baseline and over all main legs. Pure.
+class Standings {
+ public:
+  /// The leg at this position of the run has improved. True: it now leads its method.
+  bool Take(std::size_t position, const LegCourse& course);
+  /// The first until one leads.
+  std::size_t best_main() const { return best_main_; }
+
+ private:
+  std::map<std::string, Score> best_;  // by baseline method; "": over the main legs
+  std::size_t best_main_ = 0;
+};
+
+/// What the legs have come to; of each baseline the one that validation prefers, in the order in
+/// which the methods ran. Status, reason and times are left to the caller.
+RunSummary Summarize(std::span<const LegCourse> courses, std::size_t best_main);
 
 }  // namespace fedmeta
