@@ -92,7 +92,7 @@ class MetricsTest(unittest.TestCase):
         self.start()
         address = self.page("coordinator").removeprefix("http://")
         second = (self.federation.dir / "coordinator.yaml").read_text().replace('metrics: {listen: "127.0.0.1:0"}', f'metrics: {{listen: "{address}"}}')
-        self.federation.write("second.yaml", second.replace("out: live", "out: live-2"))
+        self.federation.write("second.yaml", second.replace("out: live", "out: live-2") + "store: memory\n")
         for command in ("check", "coordinator"):
             result = self.federation.run(command, "second.yaml", check=False)
             self.assertEqual(result.returncode, 1, result.stdout)
