@@ -212,8 +212,8 @@ void CheckWritable(const std::string& key, const std::filesystem::path& folder,
   }
 }
 
-/// Binds once and lets go, as the coordinator will.
-Status CheckListen(const std::string& address) {
+/// Binds once and lets go.
+void CheckListen(const std::string& key, const std::string& address, Findings& findings) {
   const std::size_t colon = address.rfind(':');
   std::string host = address.substr(0, colon);
   if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
@@ -224,8 +224,9 @@ Status CheckListen(const std::string& address) {
   if (const int code =
           ::getaddrinfo(host.c_str(), address.substr(colon + 1).c_str(), &hints, &found);
       code != 0) {
-    return Error(ErrorCode::kInvalidArgument,
-                 "listen: cannot resolve '" + host + "': " + ::gai_strerror(code));
+    findings.Fail(Error(ErrorCode::kInvalidArgument,
+                        key + ": cannot resolve '" + host + "': " + ::gai_strerror(code)));
+    return;
   }
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owned(found, ::freeaddrinfo);
   const int socket =
@@ -236,10 +237,14 @@ Status CheckListen(const std::string& address) {
   const bool bound = socket >= 0 && ::bind(socket, found->ai_addr, found->ai_addrlen) == 0;
   const int code = errno;
   if (socket >= 0) ::close(socket);
-  if (bound) return {};
-  return Error(ErrorCode::kUnavailable,
-               "listen: cannot listen on " + address + ": " + std::strerror(code) +
-                   (code == EADDRINUSE ? "; stop what uses the port or choose another" : ""));
+  if (bound) {
+    findings.Fact(key, address + ", free", address);
+    return;
+  }
+  findings.Fail(
+      Error(ErrorCode::kUnavailable,
+            key + ": cannot listen on " + address + ": " + std::strerror(code) +
+                (code == EADDRINUSE ? "; stop what uses the port or choose another" : "")));
 }
 
 struct CheckOptions {
@@ -304,6 +309,9 @@ class Checker {
                   findings);
     }
     CheckWritable("state_dir", (*client)->state_dir(), findings);
+    if ((*client)->has_metrics()) {
+      CheckListen("metrics.listen", (*client)->metrics().listen(), findings);
+    }
     for (const auto& [name, site] : (*client)->data()) {
       CheckSource(data_, site.source(), "data." + name, findings);
     }
@@ -316,11 +324,8 @@ class Checker {
     if (!coordinator.ok()) return ReportError(coordinator.error(), options_.json);
     const v1::CoordinatorFile& file = **coordinator;
     Findings findings(options_.file, "coordinator");
-    if (const Status status = CheckListen(file.listen()); status.ok()) {
-      findings.Fact("listen", file.listen() + ", free", file.listen());
-    } else {
-      findings.Fail(status.error());
-    }
+    CheckListen("listen", file.listen(), findings);
+    if (file.has_metrics()) CheckListen("metrics.listen", file.metrics().listen(), findings);
     CheckCredentials(file.identity(), IdentityRole::kCoordinator, findings);
     const std::filesystem::path folder = std::filesystem::absolute(options_.file).parent_path();
     CheckWritable("out", file.has_out() ? std::filesystem::path(file.out()) : folder / "runs",

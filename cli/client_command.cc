@@ -3,7 +3,9 @@
 #include "fedmeta/cli/learn_commands.h"
 #include "fedmeta/cli/log_options.h"
 #include "fedmeta/cli/machine_facts.h"
+#include "fedmeta/cli/monitoring.h"
 #include "fedmeta/cli/stop_signal.h"
+#include "fedmeta/client/client_metrics.h"
 #include "fedmeta/client/client_runner.h"
 #include "fedmeta/configs/loader.h"
 #include "fedmeta/core/file.h"
@@ -41,9 +43,27 @@ Status RunClient(const LearnProgram& program, const std::string& file, std::stop
     if (!source.ok()) return source.error().WithContext("data." + name);
     options.data.emplace(name, SiteSource{.source = std::move(*source), .role = RoleOf(data)});
   }
+  MetricRegistry registry;
+  ClientMetrics metrics(clock, registry);
   FEDMETA_ASSIGN_OR_RETURN(const auto link,
-                           MakeGrpcLink(config->coordinator(), credentials, *logger));
-  ClientRunner runner(std::move(options), *link, clock, *logger);
+                           MakeGrpcLink(config->coordinator(), credentials, *logger,
+                                        [&](bool reached) { metrics.Reached(reached); }));
+  const Monitored monitored{.clock = clock,
+                            .certificate_expires = [&] { return credentials.not_after; },
+                            .folders = {{"state_dir", config->state_dir()}}};
+  AddCommonMetrics(monitored, registry);
+  const auto not_ready = [&] {
+    std::vector<std::string> reasons = WhyNotReady(monitored);
+    if (!metrics.reached()) reasons.emplace_back("coordinator: not reached");
+    return reasons;
+  };
+  FEDMETA_ASSIGN_OR_RETURN(
+      const auto server,
+      ServeMetrics(config->has_metrics() ? &config->metrics() : nullptr,
+                   {.listen = {}, .unhealthy = [] { return ""; }, .not_ready = not_ready}, registry,
+                   *logger));
+  const std::unique_ptr<CoordinatorLink> counted = metrics.Wrap(*link);
+  ClientRunner runner(std::move(options), *counted, clock, *logger);
   return runner.Run(stop);
 }
 

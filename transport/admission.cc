@@ -9,7 +9,10 @@ namespace fedmeta {
 
 Result<ClientId> Admission::Check(const grpc::CallbackServerContext& context) {
   auto client = Decide(context);
-  if (!client.ok()) LogOnce(client.error(), context.peer());
+  if (!client.ok()) {
+    if (refused_) refused_(client.error().code());
+    LogOnce(client.error(), context.peer());
+  }
   return client;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <mutex>
 #include <set>
 #include <string>
@@ -17,8 +18,13 @@ namespace fedmeta {
 /// member pattern covers. Thread-safe.
 class Admission {
  public:
-  Admission(std::string federation, std::vector<std::string> members, Logger& logger)
-      : federation_(std::move(federation)), members_(std::move(members)), logger_(logger) {}
+  /// `refused`, if set, hears of each refused call.
+  Admission(std::string federation, std::vector<std::string> members,
+            std::function<void(ErrorCode)> refused, Logger& logger)
+      : federation_(std::move(federation)),
+        members_(std::move(members)),
+        refused_(std::move(refused)),
+        logger_(logger) {}
 
   /// kUnauthenticated, kPermissionDenied; each reason is logged once.
   Result<ClientId> Check(const grpc::CallbackServerContext& context);
@@ -29,6 +35,7 @@ class Admission {
 
   const std::string federation_;
   const std::vector<std::string> members_;
+  const std::function<void(ErrorCode)> refused_;
   Logger& logger_;
   std::mutex mutex_;
   std::set<std::string> logged_;

@@ -1,5 +1,7 @@
 #include "fedmeta/transport/connection_health.h"
 
+#include <utility>
+
 #include "fedmeta/transport/connection_probe.h"
 
 namespace fedmeta {
@@ -12,18 +14,28 @@ Credentials Copy(const Credentials& from) {
           .key_pem = SecretBytes(from.key_pem.Expose()),
           .trust_pem = from.trust_pem,
           .identity = from.identity,
+          .not_after = from.not_after,
           .days_left = from.days_left};
 }
 
 }  // namespace
 
 ConnectionHealth::ConnectionHealth(DialTarget target, const Credentials& credentials,
-                                   Logger& logger)
-    : target_(std::move(target)), credentials_(Copy(credentials)), logger_(logger) {}
+                                   std::function<void(bool reached)> changed, Logger& logger)
+    : target_(std::move(target)),
+      credentials_(Copy(credentials)),
+      changed_(std::move(changed)),
+      logger_(logger) {}
+
+void ConnectionHealth::SetReached(bool reached) {
+  if (reached == std::exchange(reached_, reached)) return;
+  if (changed_) changed_(reached);
+}
 
 void ConnectionHealth::Answered() {
   const std::lock_guard lock(mutex_);
   answered_once_ = true;
+  SetReached(true);
   refusals_ = 0;
   if (reason_.empty()) return;
   reason_.clear();
@@ -37,6 +49,7 @@ Status ConnectionHealth::Failed(const Error& error, const std::stop_token& stop)
   const Error& cause = probe.ok() ? error : probe.error();
   if (cause.code() == ErrorCode::kCancelled && stop.stop_requested()) return {};
   const std::lock_guard lock(mutex_);
+  SetReached(false);
   refusals_ = cause.code() == ErrorCode::kUnauthenticated ? refusals_ + 1 : 0;
   if (!answered_once_ && refusals_ >= kRefusalsToGiveUp) return cause;
   if (reason_.empty()) lost_since_ = clock_.Now();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <mutex>
 #include <stop_token>
 #include <string>
@@ -17,7 +18,9 @@ namespace fedmeta {
 /// Thread-safe.
 class ConnectionHealth {
  public:
-  ConnectionHealth(DialTarget target, const Credentials& credentials, Logger& logger);
+  /// `changed`, if set, hears when the coordinator is reached and when it is lost.
+  ConnectionHealth(DialTarget target, const Credentials& credentials,
+                   std::function<void(bool reached)> changed, Logger& logger);
 
   /// The coordinator answered a call, with whatever.
   void Answered();
@@ -26,12 +29,16 @@ class ConnectionHealth {
   Status Failed(const Error& error, const std::stop_token& stop);
 
  private:
+  void SetReached(bool reached);
+
   const DialTarget target_;
   const Credentials credentials_;
+  const std::function<void(bool)> changed_;
   Logger& logger_;
   const SystemClock clock_;
   std::mutex mutex_;
   bool answered_once_ = false;
+  bool reached_ = false;
   int refusals_ = 0;
   std::string reason_;  ///< as last logged; empty: the connection is well
   TimePoint lost_since_{};

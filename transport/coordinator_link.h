@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <stop_token>
@@ -40,9 +41,11 @@ class CoordinatorLink {
 };
 
 /// gRPC with mutual TLS, verifying the coordinator's certificate, name and role; through an HTTP
-/// CONNECT proxy if the file says so (a refused proxy password is said as such).
+/// CONNECT proxy if the file says so (a refused proxy password is said as such). `reached` hears,
+/// on any thread, when the coordinator is first reached, lost and reached again; it does not block.
 Result<std::unique_ptr<CoordinatorLink>> MakeGrpcLink(const v1::CoordinatorAddress& address,
                                                       const Credentials& credentials,
-                                                      Logger& logger);
+                                                      Logger& logger,
+                                                      std::function<void(bool)> reached = {});
 
 }  // namespace fedmeta

@@ -56,11 +56,12 @@ class Try {
 
 class GrpcLink final : public CoordinatorLink {
  public:
-  GrpcLink(DialTarget target, const Credentials& credentials, Logger& logger)
+  GrpcLink(DialTarget target, const Credentials& credentials, Logger& logger,
+           std::function<void(bool)> reached)
       : identity_(credentials.identity),
         channel_(MakeChannel(target, credentials)),
         stub_(v1::Coordinator::NewStub(channel_)),
-        health_(std::move(target), credentials, logger) {}
+        health_(std::move(target), credentials, std::move(reached), logger) {}
 
   Result<v1::Welcome> Join(const v1::ClientHello& hello, std::stop_token stop) override {
     auto welcome = Unary<v1::Welcome>(&v1::Coordinator::Stub::Join, hello, kCallTimeout, stop);
@@ -245,10 +246,11 @@ class GrpcLink final : public CoordinatorLink {
 
 Result<std::unique_ptr<CoordinatorLink>> MakeGrpcLink(const v1::CoordinatorAddress& address,
                                                       const Credentials& credentials,
-                                                      Logger& logger) {
+                                                      Logger& logger,
+                                                      std::function<void(bool)> reached) {
   FEDMETA_ASSIGN_OR_RETURN(DialTarget target, ParseDialTarget(address));
   return std::unique_ptr<CoordinatorLink>(
-      std::make_unique<GrpcLink>(std::move(target), credentials, logger));
+      std::make_unique<GrpcLink>(std::move(target), credentials, logger, std::move(reached)));
 }
 
 }  // namespace fedmeta

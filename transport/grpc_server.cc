@@ -33,7 +33,7 @@ class Service final : public v1::Coordinator::CallbackService {
  public:
   Service(const GrpcServer::Options& options, std::string federation, CoordinatorEndpoint& endpoint,
           Logger& logger)
-      : admission_(std::move(federation), options.members, logger),
+      : admission_(std::move(federation), options.members, options.refused, logger),
         limits_(options.limits),
         endpoint_(endpoint),
         watch_(clock_, Duration(std::clamp<std::uint64_t>(limits_.upload_idle_ms / 8, 10, 1000))) {}

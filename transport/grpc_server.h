@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@ class GrpcServer {
     std::string listen;  ///< host:port; port 0 takes a free one
     std::vector<std::string> members;
     TransportLimits limits;
+    /// Hears, on gRPC's threads, of each call that was refused before its handler.
+    std::function<void(ErrorCode)> refused = {};
   };
   /// `endpoint` and `logger` outlive the server. Errors: kUnavailable "port in use",
   /// kInvalidArgument.

@@ -105,7 +105,7 @@ class Federation:
         path = self.dir / f"{name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def start_coordinator(self, overrides=(), name="coordinator", listen="127.0.0.1:0", limits="{}", members="spiffe://shapes/client/*", out="live"):
+    def start_coordinator(self, overrides=(), name="coordinator", listen="127.0.0.1:0", limits="{}", members="spiffe://shapes/client/*", out="live", more=""):
         self.write(f"{name}.yaml", f"""\
 listen: "{listen}"
 identity: {{certificate: pki/coordinator/coordinator.pem, key: pki/coordinator/coordinator.key, trust: pki/authority/authority.pem}}
@@ -114,6 +114,7 @@ initial_state: initial.safetensors
 members: ["{members}"]
 limits: {limits}
 out: {out}
+{more}
 """)
         self.start(name, BIN / "fedmeta", "coordinator", f"{name}.yaml", *overrides)
         self.wait_for(lambda: re.search(r"listening on \S+:\d+", self.log(name)), "the coordinator's start", name)
