@@ -7,7 +7,7 @@
 #include "fedmeta/client/client_runner.h"
 #include "fedmeta/configs/loader.h"
 #include "fedmeta/core/file.h"
-#include "fedmeta/identity/credentials.h"
+#include "fedmeta/identity/live_identity.h"
 #include "fedmeta/transport/coordinator_link.h"
 
 namespace fedmeta {
@@ -28,10 +28,12 @@ Status RunClient(const LearnProgram& program, const std::string& file, std::stop
   }
   const std::unique_ptr<Logger> logger = MakeLogger(config->log(), clock);
   WarnOfSlowBlas();
-  FEDMETA_ASSIGN_OR_RETURN(const Credentials credentials,
-                           LoadCredentials(config->identity(), IdentityRole::kClient, clock));
+  FEDMETA_ASSIGN_OR_RETURN(
+      const std::shared_ptr<LiveIdentity> identity,
+      LiveIdentity::Open(config->identity(), IdentityRole::kClient, clock, *logger));
+  const IdentityWatch watch(*identity, kIdentityLooks);
   FEDMETA_RETURN_IF_ERROR(MakeWritableFolder(config->state_dir(), 0700));
-  ClientRunner::Options options{.name = credentials.identity.name,
+  ClientRunner::Options options{.name = identity->credentials()->identity.name,
                                 .registries = program.registries,
                                 .data = {},
                                 .threads = config->resources().threads(),
@@ -41,8 +43,7 @@ Status RunClient(const LearnProgram& program, const std::string& file, std::stop
     if (!source.ok()) return source.error().WithContext("data." + name);
     options.data.emplace(name, SiteSource{.source = std::move(*source), .role = RoleOf(data)});
   }
-  FEDMETA_ASSIGN_OR_RETURN(const auto link,
-                           MakeGrpcLink(config->coordinator(), credentials, *logger));
+  FEDMETA_ASSIGN_OR_RETURN(const auto link, MakeGrpcLink(config->coordinator(), identity, *logger));
   ClientRunner runner(std::move(options), *link, clock, *logger);
   return runner.Run(stop);
 }

@@ -11,7 +11,7 @@
 #include "fedmeta/cli/stop_signal.h"
 #include "fedmeta/configs/loader.h"
 #include "fedmeta/coordinator/live_coordinator.h"
-#include "fedmeta/identity/credentials.h"
+#include "fedmeta/identity/live_identity.h"
 #include "fedmeta/protocol/version.h"
 #include "fedmeta/records/progress.h"
 #include "fedmeta/records/run_folder.h"
@@ -42,12 +42,14 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
   FEDMETA_ASSIGN_OR_RETURN(const auto config, loader.LoadCoordinator(arguments.file));
   FEDMETA_ASSIGN_OR_RETURN(const auto experiment,
                            loader.LoadExperiment(config->experiment(), arguments.overrides));
-  FEDMETA_ASSIGN_OR_RETURN(const Credentials credentials,
-                           LoadCredentials(config->identity(), IdentityRole::kCoordinator, clock));
+  const std::unique_ptr<Logger> logger = MakeLogger(config->log(), clock);
+  FEDMETA_ASSIGN_OR_RETURN(
+      const std::shared_ptr<LiveIdentity> identity,
+      LiveIdentity::Open(config->identity(), IdentityRole::kCoordinator, clock, *logger));
+  const IdentityWatch watch(*identity, kIdentityLooks);
   FEDMETA_ASSIGN_OR_RETURN(
       std::vector<Leg> legs,
       ReadLegs(config->initial_state(), InitialStateDigest(*experiment, schema)));
-  const std::unique_ptr<Logger> logger = MakeLogger(config->log(), clock);
 
   const ExperimentId run(experiment->name());
   const std::filesystem::path beside = std::filesystem::absolute(arguments.file).parent_path();
@@ -103,10 +105,11 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
                          .limits = {.upload_idle_ms = Milliseconds(limits.upload_idle()),
                                     .minimum_bytes_per_second =
                                         std::uint64_t{limits.minimum_kib_per_second()} * 1024}},
-                        credentials, *coordinator, *logger));
+                        identity, *coordinator, *logger));
   const std::string host = config->listen().substr(0, config->listen().rfind(':'));
   std::printf("listening on %s:%d as %s\n", host.c_str(), grpc->port(),
-              credentials.identity.ToString().c_str());
+              identity->credentials()->identity.ToString().c_str());
+  if (const auto warning = identity->Warning()) std::printf("warning: %s\n", warning->c_str());
   std::fflush(stdout);
   FEDMETA_RETURN_IF_ERROR(observer->Started(heading));
   coordinator->Start();

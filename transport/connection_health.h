@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <string>
@@ -7,7 +8,7 @@
 #include "fedmeta/core/clock.h"
 #include "fedmeta/core/logger.h"
 #include "fedmeta/core/result.h"
-#include "fedmeta/identity/credentials.h"
+#include "fedmeta/identity/identity_source.h"
 #include "fedmeta/transport/dial_target.h"
 
 namespace fedmeta {
@@ -17,7 +18,8 @@ namespace fedmeta {
 /// Thread-safe.
 class ConnectionHealth {
  public:
-  ConnectionHealth(DialTarget target, const Credentials& credentials, Logger& logger);
+  ConnectionHealth(std::shared_ptr<const DialTarget> target,
+                   std::shared_ptr<const IdentitySource> identity, Logger& logger);
 
   /// The coordinator answered a call, with whatever.
   void Answered();
@@ -26,8 +28,8 @@ class ConnectionHealth {
   Status Failed(const Error& error, const std::stop_token& stop);
 
  private:
-  const DialTarget target_;
-  const Credentials credentials_;
+  const std::shared_ptr<const DialTarget> target_;
+  const std::shared_ptr<const IdentitySource> identity_;
   Logger& logger_;
   const SystemClock clock_;
   std::mutex mutex_;
