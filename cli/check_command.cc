@@ -11,69 +11,23 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 
 #include "fedmeta/cli/blas.h"
+#include "fedmeta/cli/check_identity.h"
 #include "fedmeta/cli/commands.h"
 #include "fedmeta/cli/experiment_digest.h"
+#include "fedmeta/cli/findings.h"
 #include "fedmeta/client/data/partition.h"
 #include "fedmeta/configs/loader.h"
 #include "fedmeta/coordinator/leg.h"
 #include "fedmeta/core/clock.h"
+#include "fedmeta/core/logger.h"
 #include "fedmeta/core/text.h"
-#include "fedmeta/identity/credentials.h"
 
 namespace fedmeta {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-constexpr double kWarnBelowDays = 30;
-
-/// What a check found out, for people and for scripts.
-class Findings {
- public:
-  Findings(std::string file, std::string kind) : file_(std::move(file)), kind_(std::move(kind)) {}
-
-  void Fact(const std::string& label, const std::string& text, const Json& value) {
-    lines_ +=
-        "  " + label + std::string(label.size() < 13 ? 13 - label.size() : 1, ' ') + text + "\n";
-    facts_[label] = value;
-  }
-  void Fact(const std::string& label, const std::string& text) { Fact(label, text, text); }
-  void Warn(const std::string& text) { warnings_.push_back(text); }
-  void Fail(const Error& error) { errors_.push_back(error); }
-
-  /// Prints all of it; the exit code is that of the first error.
-  int Finish(bool json) const {
-    if (json) {
-      Json object = {{"file", file_},   {"kind", kind_},         {"valid", errors_.empty()},
-                     {"facts", facts_}, {"warnings", warnings_}, {"errors", Json::array()}};
-      for (const Error& error : errors_) {
-        object["errors"].push_back(
-            {{"code", ErrorCodeName(error.code())}, {"message", error.message()}});
-      }
-      std::printf("%s\n", object.dump().c_str());
-    } else {
-      std::printf("%s: %s file, keys and values are valid\n%s", file_.c_str(), kind_.c_str(),
-                  lines_.c_str());
-      std::fflush(stdout);
-    }
-    for (const std::string& warning : warnings_) {
-      std::fprintf(stderr, "fedmeta: warning: %s\n", warning.c_str());
-    }
-    for (const Error& error : errors_) ReportError(error);
-    return errors_.empty() ? 0 : ExitCode(errors_.front());
-  }
-
- private:
-  std::string file_;
-  std::string kind_;
-  std::string lines_;
-  Json facts_ = Json::object();
-  std::vector<std::string> warnings_;
-  std::vector<Error> errors_;
-};
+using Json = Findings::Json;
 
 std::string Count(std::uint64_t count, const std::string& noun) {
   return FormatCount(count) + " " + noun + (count == 1 ? "" : "s");
@@ -172,23 +126,6 @@ void CheckExists(const std::string& key, const std::string& path, Findings& find
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) {
     findings.Fail(Error(ErrorCode::kNotFound, key + ": there is no " + path));
-  }
-}
-
-void CheckCredentials(const v1::Identity& identity, IdentityRole role, Findings& findings) {
-  const SystemClock clock;
-  const auto credentials = LoadCredentials(identity, role, clock);
-  if (!credentials.ok()) {
-    findings.Fail(credentials.error().WithContext("identity"));
-    return;
-  }
-  const auto days = static_cast<std::int64_t>(credentials->days_left);
-  findings.Fact("identity",
-                credentials->identity.ToString() + ", valid for " + std::to_string(days) + " days",
-                {{"uri", credentials->identity.ToString()}, {"days_left", credentials->days_left}});
-  if (credentials->days_left < kWarnBelowDays) {
-    findings.Warn("identity.certificate expires in " + std::to_string(days) +
-                  " days; request a new one");
   }
 }
 
@@ -302,9 +239,15 @@ class Checker {
     Findings findings(options_.file, "client");
     if ((*client)->has_coordinator())
       findings.Fact("coordinator", (*client)->coordinator().address());
+    const SystemClock clock;
+    const auto logger = MakeNullLogger();
+    std::shared_ptr<LiveIdentity> identity;
     if ((*client)->has_identity())
-      CheckCredentials((*client)->identity(), IdentityRole::kClient, findings);
-    if ((*client)->has_coordinator() && (*client)->coordinator().has_proxy_password_file()) {
+      identity =
+          CheckIdentity((*client)->identity(), IdentityRole::kClient, clock, *logger, findings);
+    if ((*client)->has_coordinator() && identity) {
+      CheckWayTo((*client)->coordinator(), identity, clock, findings);
+    } else if ((*client)->has_coordinator() && (*client)->coordinator().has_proxy_password_file()) {
       CheckExists("coordinator.proxy_password_file", (*client)->coordinator().proxy_password_file(),
                   findings);
     }
@@ -326,7 +269,9 @@ class Checker {
     Findings findings(options_.file, "coordinator");
     CheckListen("listen", file.listen(), findings);
     if (file.has_metrics()) CheckListen("metrics.listen", file.metrics().listen(), findings);
-    CheckCredentials(file.identity(), IdentityRole::kCoordinator, findings);
+    const SystemClock clock;
+    const auto logger = MakeNullLogger();
+    CheckIdentity(file.identity(), IdentityRole::kCoordinator, clock, *logger, findings);
     const std::filesystem::path folder = std::filesystem::absolute(options_.file).parent_path();
     CheckWritable("out", file.has_out() ? std::filesystem::path(file.out()) : folder / "runs",
                   findings);

@@ -9,7 +9,7 @@
 #include "fedmeta/client/client_runner.h"
 #include "fedmeta/configs/loader.h"
 #include "fedmeta/core/file.h"
-#include "fedmeta/identity/credentials.h"
+#include "fedmeta/identity/live_identity.h"
 #include "fedmeta/transport/coordinator_link.h"
 
 namespace fedmeta {
@@ -30,10 +30,12 @@ Status RunClient(const LearnProgram& program, const std::string& file, std::stop
   }
   const std::unique_ptr<Logger> logger = MakeLogger(config->log(), clock);
   WarnOfSlowBlas();
-  FEDMETA_ASSIGN_OR_RETURN(const Credentials credentials,
-                           LoadCredentials(config->identity(), IdentityRole::kClient, clock));
+  FEDMETA_ASSIGN_OR_RETURN(
+      const std::shared_ptr<LiveIdentity> identity,
+      LiveIdentity::Open(config->identity(), IdentityRole::kClient, clock, *logger));
+  const IdentityWatch watch(*identity, kIdentityLooks);
   FEDMETA_RETURN_IF_ERROR(MakeWritableFolder(config->state_dir(), 0700));
-  ClientRunner::Options options{.name = credentials.identity.name,
+  ClientRunner::Options options{.name = identity->credentials()->identity.name,
                                 .registries = program.registries,
                                 .data = {},
                                 .threads = config->resources().threads(),
@@ -46,10 +48,10 @@ Status RunClient(const LearnProgram& program, const std::string& file, std::stop
   MetricRegistry registry;
   ClientMetrics metrics(clock, registry);
   FEDMETA_ASSIGN_OR_RETURN(const auto link,
-                           MakeGrpcLink(config->coordinator(), credentials, *logger,
+                           MakeGrpcLink(config->coordinator(), identity, *logger,
                                         [&](bool reached) { metrics.Reached(reached); }));
   const Monitored monitored{.clock = clock,
-                            .certificate_expires = [&] { return credentials.not_after; },
+                            .certificate_expires = [&] { return identity->credentials()->not_after; },
                             .folders = {{"state_dir", config->state_dir()}}};
   AddCommonMetrics(monitored, registry);
   const auto not_ready = [&] {

@@ -16,7 +16,7 @@
 #include "fedmeta/configs/loader.h"
 #include "fedmeta/coordinator/coordinator_metrics.h"
 #include "fedmeta/coordinator/live_coordinator.h"
-#include "fedmeta/identity/credentials.h"
+#include "fedmeta/identity/live_identity.h"
 #include "fedmeta/metrics/run_metrics.h"
 #include "fedmeta/protocol/version.h"
 #include "fedmeta/records/progress.h"
@@ -64,12 +64,14 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
   FEDMETA_ASSIGN_OR_RETURN(const auto config, loader.LoadCoordinator(arguments.file));
   FEDMETA_ASSIGN_OR_RETURN(const auto experiment,
                            loader.LoadExperiment(config->experiment(), arguments.overrides));
-  FEDMETA_ASSIGN_OR_RETURN(const Credentials credentials,
-                           LoadCredentials(config->identity(), IdentityRole::kCoordinator, clock));
+  const std::unique_ptr<Logger> logger = MakeLogger(config->log(), clock);
+  FEDMETA_ASSIGN_OR_RETURN(
+      const std::shared_ptr<LiveIdentity> identity,
+      LiveIdentity::Open(config->identity(), IdentityRole::kCoordinator, clock, *logger));
+  const IdentityWatch watch(*identity, kIdentityLooks);
   FEDMETA_ASSIGN_OR_RETURN(
       std::vector<Leg> legs,
       ReadLegs(config->initial_state(), InitialStateDigest(*experiment, schema)));
-  const std::unique_ptr<Logger> logger = MakeLogger(config->log(), clock);
 
   const ExperimentId run(experiment->name());
   const std::filesystem::path beside = std::filesystem::absolute(arguments.file).parent_path();
@@ -133,13 +135,14 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
                                     .minimum_bytes_per_second =
                                         std::uint64_t{limits.minimum_kib_per_second()} * 1024},
                          .refused = [&](ErrorCode code) { metrics->Refused(code); }},
-                        credentials, *metrics, *logger));
+                        identity, *metrics, *logger));
   const std::string host = config->listen().substr(0, config->listen().rfind(':'));
   std::printf("listening on %s:%d as %s\n", host.c_str(), grpc->port(),
-              credentials.identity.ToString().c_str());
+              identity->credentials()->identity.ToString().c_str());
+  if (const auto warning = identity->Warning()) std::printf("warning: %s\n", warning->c_str());
   std::fflush(stdout);
   Monitored monitored{.clock = clock,
-                      .certificate_expires = [&] { return credentials.not_after; },
+                      .certificate_expires = [&] { return identity->credentials()->not_after; },
                       .folders = {{"out", out}}};
   if (const std::string_view store_name = config->store(); store_name.starts_with(kSqlite)) {
     monitored.folders["store"] = (beside / store_name.substr(kSqlite.size())).parent_path();

@@ -130,7 +130,8 @@ Result<Credentials> LoadCredentials(const v1::Identity& files, IdentityRole expe
   }
   if (EVP_PKEY_eq(X509_get0_pubkey(certificate), key.get()) != 1) {
     return Refuse(files.key(), "does not belong to " + files.certificate() +
-                                   ": use the key that was made with its request");
+                                   ": use the key that was made with its request; if a renewal "
+                                   "was interrupted, install it again (`fedmeta pki renew`)");
   }
   const WallTime now = clock.Wall();
   FEDMETA_RETURN_IF_ERROR(CheckDates(certificate, files.certificate(), now));

@@ -9,21 +9,13 @@ namespace {
 
 constexpr int kRefusalsToGiveUp = 2;
 
-Credentials Copy(const Credentials& from) {
-  return {.certificate_pem = from.certificate_pem,
-          .key_pem = SecretBytes(from.key_pem.Expose()),
-          .trust_pem = from.trust_pem,
-          .identity = from.identity,
-          .not_after = from.not_after,
-          .days_left = from.days_left};
-}
-
 }  // namespace
 
-ConnectionHealth::ConnectionHealth(DialTarget target, const Credentials& credentials,
+ConnectionHealth::ConnectionHealth(std::shared_ptr<const DialTarget> target,
+                                   std::shared_ptr<const IdentitySource> identity,
                                    std::function<void(bool reached)> changed, Logger& logger)
     : target_(std::move(target)),
-      credentials_(Copy(credentials)),
+      identity_(std::move(identity)),
       changed_(std::move(changed)),
       logger_(logger) {}
 
@@ -41,11 +33,11 @@ void ConnectionHealth::Answered() {
   reason_.clear();
   const double seconds = std::chrono::duration<double>(clock_.Now() - lost_since_).count();
   logger_.Log(LogLevel::kInfo, "coordinator_reached",
-              {{"address", target_.address}, {"after", FormatDuration(seconds)}});
+              {{"address", target_->address}, {"after", FormatDuration(seconds)}});
 }
 
 Status ConnectionHealth::Failed(const Error& error, const std::stop_token& stop) {
-  const Status probe = ProbeConnection(target_, credentials_, stop);
+  const Status probe = ProbeConnection(*target_, *identity_, stop);
   const Error& cause = probe.ok() ? error : probe.error();
   if (cause.code() == ErrorCode::kCancelled && stop.stop_requested()) return {};
   const std::lock_guard lock(mutex_);
@@ -56,7 +48,7 @@ Status ConnectionHealth::Failed(const Error& error, const std::stop_token& stop)
   if (cause.message() != reason_) {
     reason_ = cause.message();
     logger_.Log(LogLevel::kWarning, "coordinator_not_reached",
-                {{"address", target_.address},
+                {{"address", target_->address},
                  {"reason", reason_},
                  {"next", "trying again, at most 30 s apart"}});
   }

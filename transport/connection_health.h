@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <string>
@@ -8,7 +9,7 @@
 #include "fedmeta/core/clock.h"
 #include "fedmeta/core/logger.h"
 #include "fedmeta/core/result.h"
-#include "fedmeta/identity/credentials.h"
+#include "fedmeta/identity/identity_source.h"
 #include "fedmeta/transport/dial_target.h"
 
 namespace fedmeta {
@@ -19,7 +20,8 @@ namespace fedmeta {
 class ConnectionHealth {
  public:
   /// `changed`, if set, hears when the coordinator is reached and when it is lost.
-  ConnectionHealth(DialTarget target, const Credentials& credentials,
+  ConnectionHealth(std::shared_ptr<const DialTarget> target,
+                   std::shared_ptr<const IdentitySource> identity,
                    std::function<void(bool reached)> changed, Logger& logger);
 
   /// The coordinator answered a call, with whatever.
@@ -31,8 +33,8 @@ class ConnectionHealth {
  private:
   void SetReached(bool reached);
 
-  const DialTarget target_;
-  const Credentials credentials_;
+  const std::shared_ptr<const DialTarget> target_;
+  const std::shared_ptr<const IdentitySource> identity_;
   const std::function<void(bool)> changed_;
   Logger& logger_;
   const SystemClock clock_;

@@ -105,10 +105,11 @@ class Federation:
         path = self.dir / f"{name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def start_coordinator(self, overrides=(), name="coordinator", listen="127.0.0.1:0", limits="{}", members="spiffe://shapes/client/*", out="live", more=""):
+    def start_coordinator(self, overrides=(), name="coordinator", listen="127.0.0.1:0", limits="{}", members="spiffe://shapes/client/*", out="live",
+                          revocation_list=None, more=""):
         self.write(f"{name}.yaml", f"""\
 listen: "{listen}"
-identity: {{certificate: pki/coordinator/coordinator.pem, key: pki/coordinator/coordinator.key, trust: pki/authority/authority.pem}}
+identity: {{certificate: pki/coordinator/coordinator.pem, key: pki/coordinator/coordinator.key, trust: pki/authority/authority.pem{f", revocation_list: {revocation_list}" if revocation_list else ""}}}
 experiment: experiment.yaml
 initial_state: initial.safetensors
 members: ["{members}"]

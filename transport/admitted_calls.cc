@@ -1,0 +1,35 @@
+#include "fedmeta/transport/admitted_calls.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace fedmeta {
+
+void AdmittedCalls::Add(std::weak_ptr<EndableCall> call, std::string certificates_pem) {
+  const std::lock_guard lock(mutex_);
+  running_.push_back({std::move(call), std::move(certificates_pem)});
+  if (running_.size() < clean_at_) return;
+  std::erase_if(running_, [](const Running& running) { return running.call.expired(); });
+  clean_at_ = std::max<std::size_t>(64, 2 * running_.size());
+}
+
+std::size_t AdmittedCalls::EndUnwelcome(const IdentitySource& identity,
+                                        const std::function<Error(const Error&)>& words) {
+  std::vector<Running> running;
+  {
+    const std::lock_guard lock(mutex_);
+    running = running_;
+  }
+  std::size_t ended = 0;
+  for (const Running& one : running) {
+    const auto call = one.call.lock();
+    if (!call) continue;
+    const Status status = identity.CheckPeer(one.certificates_pem);
+    if (status.ok()) continue;
+    call->End(words(status.error()));
+    ++ended;
+  }
+  return ended;
+}
+
+}  // namespace fedmeta
