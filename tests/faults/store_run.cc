@@ -9,12 +9,13 @@ namespace {
 
 const ExperimentId kRun("demo");
 const ExperimentId kLeg("demo/maml");
-constexpr std::size_t kSmall = 3000;   // lies in a row
-constexpr std::size_t kLarge = 70000;  // lies in a file
+constexpr std::size_t kSmall = 3000;    // lies in a row
+constexpr std::size_t kLarge = 300000;  // lies in a file
 
 std::string Content(const std::string& seed, std::size_t size) {
+  const std::string block = Digest::Of(seed).hex();
   std::string content;
-  while (content.size() < size) content += Digest::Of(seed + std::to_string(content.size())).hex();
+  while (content.size() < size) content += block;
   content.resize(size);
   return content;
 }
