@@ -165,7 +165,7 @@ metrics: {{listen: "127.0.0.1:0"}}
         names.write_text(named + f"9\t{WARD}\t{DIAGNOSIS}\n")
         self.refused("names", "the class names", "check", "sites/site-2/client.yaml")
         names.write_text(named)
-        self.assertEqual(self.keep("check", "check", "sites/site-1/client.yaml").returncode, 0, self.outputs["check"])
+        self.assertEqual(self.keep("check", "check", "sites/site-1/client.yaml").returncode, 1, self.outputs["check"])  # no coordinator yet
 
         logged = 'log: {level: debug}\nmetrics: {listen: "127.0.0.1:0"}'
         federation.start_coordinator(["federation.rounds=100000", "federation.lost_after=1s", "federation.retries=1000"], more=logged)
