@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "fedmeta/core/clock.h"
+#include "fedmeta/identity/authority.h"
+
 namespace fedmeta {
 
 void AdmittedCalls::Add(std::weak_ptr<EndableCall> call, std::string certificates_pem) {
@@ -13,21 +16,24 @@ void AdmittedCalls::Add(std::weak_ptr<EndableCall> call, std::string certificate
   clean_at_ = std::max<std::size_t>(64, 2 * running_.size());
 }
 
-std::size_t AdmittedCalls::EndUnwelcome(const IdentitySource& identity,
-                                        const std::function<Error(const Error&)>& words) {
+AdmittedCalls::Ended AdmittedCalls::EndUnwelcome(const IdentitySource& identity,
+                                                 const std::function<Error(const Error&)>& words) {
   std::vector<Running> running;
   {
     const std::lock_guard lock(mutex_);
     running = running_;
   }
-  std::size_t ended = 0;
+  Ended ended;
   for (const Running& one : running) {
     const auto call = one.call.lock();
     if (!call) continue;
     const Status status = identity.CheckPeer(one.certificates_pem);
     if (status.ok()) continue;
     call->End(words(status.error()));
-    ++ended;
+    ++ended.calls;
+    if (status.error().code() == ErrorCode::kUnavailable) continue;
+    const auto peer = DescribeCertificatePem(one.certificates_pem, SystemClock());
+    if (peer.ok()) ended.peers.emplace(peer.value().identity, status.error().message());
   }
   return ended;
 }

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -25,9 +26,13 @@ class EndableCall {
 class AdmittedCalls {
  public:
   void Add(std::weak_ptr<EndableCall> call, std::string certificates_pem);
-  /// With what `words` makes of the reason. Returns how many were ended.
-  std::size_t EndUnwelcome(const IdentitySource& identity,
-                           const std::function<Error(const Error&)>& words);
+  struct Ended {
+    std::size_t calls = 0;
+    std::map<std::string, std::string> peers;  ///< identity and why; only who is refused itself
+  };
+  /// With what `words` makes of the reason.
+  Ended EndUnwelcome(const IdentitySource& identity,
+                     const std::function<Error(const Error&)>& words);
 
  private:
   struct Running {

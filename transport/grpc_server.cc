@@ -168,11 +168,11 @@ class Server final : public GrpcServer {
     server_ = builder.BuildAndStart();
     if (server_ && port_ != 0) {
       identity_->OnChange([this, &logger] {
-        const std::size_t ended = service_.calls().EndUnwelcome(*identity_, ForPeer);
-        if (ended == 0) return;
-        logger.Log(LogLevel::kWarning, "calls_ended",
-                   {{"calls", std::to_string(ended)},
-                    {"reason", "a certificate is revoked or expired, or the list is unusable"}});
+        const auto ended = service_.calls().EndUnwelcome(*identity_, ForPeer);
+        if (ended.calls == 0) return;
+        logger.Log(LogLevel::kWarning, "calls_ended", {{"calls", std::to_string(ended.calls)}});
+        for (const auto& [peer, reason] : ended.peers)
+          logger.Log(LogLevel::kWarning, "peer_cut_off", {{"peer", peer}, {"reason", reason}});
       });
       return {};
     }

@@ -12,7 +12,7 @@ import unittest
 from federation import BIN, Federation
 
 DENYLIST = "pki/authority/denylist.pem"
-ENDLESS = ["federation.rounds=1000000", "federation.join_deadline=10m", "federation.lost_after=10s", "federation.retries=1000"]
+ENDLESS = ["federation.rounds=1000000", "federation.join_deadline=10m", "federation.lost_after=5s", "federation.retries=1000"]
 
 
 class CertificatesTest(unittest.TestCase):
@@ -129,9 +129,10 @@ members: ["spiffe://shapes/client/*"]
         shown = json.loads(self.federation.run("pki", "show", "--json", "pki/coordinator/coordinator.pem").stdout)
         self.assertEqual(self.serial_served().lstrip("0"), shown["serial"].lstrip("0"))
         self.federation.wait_for(lambda: time.time() > end, "the end of the old certificates")
-        # The third, which was not renewed, is left out, and says why itself.
-        self.wait_for_log("coordinator", "site-3 lost")
+        # The third, which was not renewed, is left out, by name, and says why itself.
         self.wait_for_log("site-3", "expired on")
+        self.wait_for_log("site-3", "refused this site's certificate")
+        self.wait_for_log("coordinator", "site-3 lost")
         self.wait_for_rounds(3)
         # It goes on as soon as it is.
         self.renew("site-3")

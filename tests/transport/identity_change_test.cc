@@ -26,7 +26,9 @@ TEST_F(IdentityChangeTest, HeldPollOfARevokedClientEnds) {
     coordinator_->SetPeers(revoked_);
   }
   EXPECT_EQ(CodeOf(instruction), "permission_denied");
-  EXPECT_THAT(server_log_.lines(), Contains(HasSubstr("calls_ended calls=1")));
+  EXPECT_THAT(server_log_.lines(),
+              AllOf(Contains(HasSubstr("calls_ended calls=1")),
+                    Contains(HasSubstr("peer_cut_off peer=spiffe://heart/client/site-1"))));
   endpoint_.ReleaseNext("late");
 }
 
