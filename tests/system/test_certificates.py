@@ -148,6 +148,7 @@ data: {{shapes: {{source: {{name: idx, path: data, part: train}}}}}}
 
     def way(self):
         result = self.federation.run("check", "--json", "way.yaml", check=False)
+        self.assertTrue(result.stdout, f"exit {result.returncode}: {result.stderr}")
         report = json.loads(result.stdout.splitlines()[0])
         return {hop["hop"]: (hop["passed"], hop["text"]) for hop in report["facts"]["way"]}, result
 
