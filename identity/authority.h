@@ -1,10 +1,8 @@
 #pragma once
 
-#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "fedmeta/core/clock.h"
@@ -19,7 +17,7 @@ namespace fedmeta {
 struct AuthorityOptions {
   std::filesystem::path dir;
   std::string federation;
-  std::chrono::seconds validity = std::chrono::days(3650);
+  int days = 3650;
 };
 /// Refuses a folder that already holds an authority.
 Status InitAuthority(const AuthorityOptions& options, const Clock& clock);
@@ -39,9 +37,8 @@ struct SignOptions {
   std::filesystem::path authority_dir;
   std::filesystem::path request;
   std::filesystem::path certificate;  ///< written
-  std::chrono::seconds validity = std::chrono::days(365);
-  std::optional<std::string> expected_identity =
-      {};  ///< refuse a request that asks for another one
+  int days = 365;
+  std::optional<std::string> expected_identity = {};  ///< refuse a request that asks for another one
 };
 /// Verifies the request's own signature, its key (P-256) and that its one URI SAN is an identity of
 /// this federation. The certificate has key usage digitalSignature, extended usage serverAuth for a
@@ -50,7 +47,7 @@ Result<IdentityUri> SignRequest(const SignOptions& options, const Clock& clock);
 
 struct CertificateInfo {
   std::string identity;  ///< URI SAN, or empty
-  std::string subject, issuer;
+  std::string issuer;
   std::string serial_hex;
   std::string not_before, not_after;  ///< RFC 3339
   double days_left = 0;
@@ -59,9 +56,7 @@ struct CertificateInfo {
   bool is_authority = false;
   bool is_request = false;
 };
-/// Of a PEM certificate or request; of several, the first.
+/// Of a PEM certificate or request.
 Result<CertificateInfo> DescribeCertificate(const std::filesystem::path& path, const Clock& clock);
-/// Of the certificates that a peer presented.
-Result<CertificateInfo> DescribeCertificatePem(std::string_view pem, const Clock& clock);
 
 }  // namespace fedmeta

@@ -18,8 +18,7 @@ struct Credentials {
   SecretBytes key_pem;
   std::string trust_pem;
   IdentityUri identity;
-  WallTime not_after{};
-  double days_left = 0;  ///< until then, when it was loaded
+  double days_left = 0;
 };
 Result<Credentials> LoadCredentials(const v1::Identity& files, IdentityRole expected_role,
                                     const Clock& clock);

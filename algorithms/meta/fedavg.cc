@@ -24,8 +24,7 @@ class Fedavg final : public TaskMeanLearner {
     const InnerResult inner = RunInnerLoop(gradients, theta, examples, LoopFor(examples.size()),
                                            &rng, /*with_curvature=*/false);
     if (inner.diverged) return std::nullopt;
-    return TaskOutcome{
-        .update = theta - inner.parameters, .sums = inner.last_pass, .adapted = inner.parameters};
+    return TaskOutcome{theta - inner.parameters, inner.last_pass};
   }
 
   double default_adaptation_rate() const override { return settings_.learning_rate(); }

@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include "fedmeta/core/check.h"
-
 namespace fedmeta {
 namespace {
 
@@ -13,14 +11,11 @@ constexpr std::size_t kLargestFusedModel = 200'000;
 }  // namespace
 
 std::unique_ptr<TaskGradients> MakeTaskGradients(const Model& model, const Objective& objective,
-                                                 const at::Device& device,
-                                                 const at::Tensor& frozen_statistics) {
-  FEDMETA_CHECK(frozen_statistics.defined() ==
-                (model.normalization() == NormalizationStatistics::kFrozen));
+                                                 const at::Device& device) {
   if (device.is_cpu() && model.mlp_shape() && ParameterCount(model) <= kLargestFusedModel) {
     return MakeMlpGradients(model, objective);
   }
-  return MakeAutogradGradients(model, objective, frozen_statistics);
+  return MakeAutogradGradients(model, objective);
 }
 
 }  // namespace fedmeta
