@@ -11,7 +11,6 @@ import subprocess
 import tempfile
 import time
 
-import durability
 import federated
 from measuring import BIN, ROOT, Table, interleaved, json_line, note, peer
 
@@ -68,6 +67,18 @@ def rounds(table, options):
     federated.compare(table, options.repetitions, max(options.seconds, 10))
 
 
+def store(table, options):
+    for durability in ("process", "power"):
+        for parameters in (10_000, 1_000_000):
+            for optimizer, moments in (("SGD", 0), ("Adam", 2)):
+                name = f"round committed, {parameters:g} parameters, {optimizer}, outlives {'a kill' if durability == 'process' else 'power loss'}, ms"
+                lines = [json_line(BIN / "store-commit", "--parameters", parameters, "--moments", moments, "--durability", durability,
+                                   "--seconds", options.seconds) for _ in range(options.repetitions)]
+                floor, ours = (statistics.median(line[key] for line in lines) for key in ("floor_ms", "commit_ms"))
+                note(f"  {name}: {floor:.4g}  {ours:.4g}")
+                table.add(name, floor, ours, ours / floor)
+
+
 def timed(command):
     """Wall and CPU seconds of a program."""
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
@@ -93,8 +104,7 @@ def start(table, options):
     table.add("fedmeta run, one sinusoid round, CPU s, over a program that only loads LibTorch", floor, ours, ours / floor)
 
 
-COMPARISONS = {"sinusoid": sinusoid, "conv4": conv4, "rounds": rounds, "start": start, "memory": durability.memory, "resume": durability.resume,
-               "commit": durability.commit}
+COMPARISONS = {"sinusoid": sinusoid, "conv4": conv4, "rounds": rounds, "store": store, "start": start}
 
 
 def main():

@@ -122,7 +122,7 @@ void PrintTable(const std::vector<AdaptedSite>& sites) {
 // The assignment with the outputs of the adapted model, which may have a new head: load.py builds
 // the network from it.
 Result<std::string> AssignmentJson(v1::Assignment assignment, const AdaptedSite& site) {
-  assignment.set_outputs(static_cast<std::uint32_t>(site.tensors.back().shape.front()));
+  assignment.set_outputs(static_cast<std::uint32_t>(site.outputs));
   std::string json;
   if (!google::protobuf::util::MessageToJsonString(assignment, &json).ok()) {
     return Error(ErrorCode::kInternal,

@@ -11,69 +11,23 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 
 #include "fedmeta/cli/blas.h"
+#include "fedmeta/cli/check_identity.h"
 #include "fedmeta/cli/commands.h"
 #include "fedmeta/cli/experiment_digest.h"
+#include "fedmeta/cli/findings.h"
 #include "fedmeta/client/data/partition.h"
 #include "fedmeta/configs/loader.h"
 #include "fedmeta/coordinator/leg.h"
 #include "fedmeta/core/clock.h"
+#include "fedmeta/core/logger.h"
 #include "fedmeta/core/text.h"
-#include "fedmeta/identity/credentials.h"
 
 namespace fedmeta {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-constexpr double kWarnBelowDays = 30;
-
-/// What a check found out, for people and for scripts.
-class Findings {
- public:
-  Findings(std::string file, std::string kind) : file_(std::move(file)), kind_(std::move(kind)) {}
-
-  void Fact(const std::string& label, const std::string& text, const Json& value) {
-    lines_ +=
-        "  " + label + std::string(label.size() < 13 ? 13 - label.size() : 1, ' ') + text + "\n";
-    facts_[label] = value;
-  }
-  void Fact(const std::string& label, const std::string& text) { Fact(label, text, text); }
-  void Warn(const std::string& text) { warnings_.push_back(text); }
-  void Fail(const Error& error) { errors_.push_back(error); }
-
-  /// Prints all of it; the exit code is that of the first error.
-  int Finish(bool json) const {
-    if (json) {
-      Json object = {{"file", file_},   {"kind", kind_},         {"valid", errors_.empty()},
-                     {"facts", facts_}, {"warnings", warnings_}, {"errors", Json::array()}};
-      for (const Error& error : errors_) {
-        object["errors"].push_back(
-            {{"code", ErrorCodeName(error.code())}, {"message", error.message()}});
-      }
-      std::printf("%s\n", object.dump().c_str());
-    } else {
-      std::printf("%s: %s file, keys and values are valid\n%s", file_.c_str(), kind_.c_str(),
-                  lines_.c_str());
-      std::fflush(stdout);
-    }
-    for (const std::string& warning : warnings_) {
-      std::fprintf(stderr, "fedmeta: warning: %s\n", warning.c_str());
-    }
-    for (const Error& error : errors_) ReportError(error);
-    return errors_.empty() ? 0 : ExitCode(errors_.front());
-  }
-
- private:
-  std::string file_;
-  std::string kind_;
-  std::string lines_;
-  Json facts_ = Json::object();
-  std::vector<std::string> warnings_;
-  std::vector<Error> errors_;
-};
+using Json = Findings::Json;
 
 std::string Count(std::uint64_t count, const std::string& noun) {
   return FormatCount(count) + " " + noun + (count == 1 ? "" : "s");
@@ -175,23 +129,6 @@ void CheckExists(const std::string& key, const std::string& path, Findings& find
   }
 }
 
-void CheckCredentials(const v1::Identity& identity, IdentityRole role, Findings& findings) {
-  const SystemClock clock;
-  const auto credentials = LoadCredentials(identity, role, clock);
-  if (!credentials.ok()) {
-    findings.Fail(credentials.error().WithContext("identity"));
-    return;
-  }
-  const auto days = static_cast<std::int64_t>(credentials->days_left);
-  findings.Fact("identity",
-                credentials->identity.ToString() + ", valid for " + std::to_string(days) + " days",
-                {{"uri", credentials->identity.ToString()}, {"days_left", credentials->days_left}});
-  if (credentials->days_left < kWarnBelowDays) {
-    findings.Warn("identity.certificate expires in " + std::to_string(days) +
-                  " days; request a new one");
-  }
-}
-
 /// The folder need not be there yet: then the nearest one above it must let us make it.
 void CheckWritable(const std::string& key, const std::filesystem::path& folder,
                    Findings& findings) {
@@ -212,8 +149,8 @@ void CheckWritable(const std::string& key, const std::filesystem::path& folder,
   }
 }
 
-/// Binds once and lets go, as the coordinator will.
-Status CheckListen(const std::string& address) {
+/// Binds once and lets go.
+void CheckListen(const std::string& key, const std::string& address, Findings& findings) {
   const std::size_t colon = address.rfind(':');
   std::string host = address.substr(0, colon);
   if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
@@ -224,8 +161,9 @@ Status CheckListen(const std::string& address) {
   if (const int code =
           ::getaddrinfo(host.c_str(), address.substr(colon + 1).c_str(), &hints, &found);
       code != 0) {
-    return Error(ErrorCode::kInvalidArgument,
-                 "listen: cannot resolve '" + host + "': " + ::gai_strerror(code));
+    findings.Fail(Error(ErrorCode::kInvalidArgument,
+                        key + ": cannot resolve '" + host + "': " + ::gai_strerror(code)));
+    return;
   }
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owned(found, ::freeaddrinfo);
   const int socket =
@@ -236,10 +174,14 @@ Status CheckListen(const std::string& address) {
   const bool bound = socket >= 0 && ::bind(socket, found->ai_addr, found->ai_addrlen) == 0;
   const int code = errno;
   if (socket >= 0) ::close(socket);
-  if (bound) return {};
-  return Error(ErrorCode::kUnavailable,
-               "listen: cannot listen on " + address + ": " + std::strerror(code) +
-                   (code == EADDRINUSE ? "; stop what uses the port or choose another" : ""));
+  if (bound) {
+    findings.Fact(key, address + ", free", address);
+    return;
+  }
+  findings.Fail(
+      Error(ErrorCode::kUnavailable,
+            key + ": cannot listen on " + address + ": " + std::strerror(code) +
+                (code == EADDRINUSE ? "; stop what uses the port or choose another" : "")));
 }
 
 struct CheckOptions {
@@ -297,13 +239,22 @@ class Checker {
     Findings findings(options_.file, "client");
     if ((*client)->has_coordinator())
       findings.Fact("coordinator", (*client)->coordinator().address());
+    const SystemClock clock;
+    const auto logger = MakeNullLogger();
+    std::shared_ptr<LiveIdentity> identity;
     if ((*client)->has_identity())
-      CheckCredentials((*client)->identity(), IdentityRole::kClient, findings);
-    if ((*client)->has_coordinator() && (*client)->coordinator().has_proxy_password_file()) {
+      identity =
+          CheckIdentity((*client)->identity(), IdentityRole::kClient, clock, *logger, findings);
+    if ((*client)->has_coordinator() && identity) {
+      CheckWayTo((*client)->coordinator(), identity, clock, findings);
+    } else if ((*client)->has_coordinator() && (*client)->coordinator().has_proxy_password_file()) {
       CheckExists("coordinator.proxy_password_file", (*client)->coordinator().proxy_password_file(),
                   findings);
     }
     CheckWritable("state_dir", (*client)->state_dir(), findings);
+    if ((*client)->has_metrics()) {
+      CheckListen("metrics.listen", (*client)->metrics().listen(), findings);
+    }
     for (const auto& [name, site] : (*client)->data()) {
       CheckSource(data_, site.source(), "data." + name, findings);
     }
@@ -316,12 +267,11 @@ class Checker {
     if (!coordinator.ok()) return ReportError(coordinator.error(), options_.json);
     const v1::CoordinatorFile& file = **coordinator;
     Findings findings(options_.file, "coordinator");
-    if (const Status status = CheckListen(file.listen()); status.ok()) {
-      findings.Fact("listen", file.listen() + ", free", file.listen());
-    } else {
-      findings.Fail(status.error());
-    }
-    CheckCredentials(file.identity(), IdentityRole::kCoordinator, findings);
+    CheckListen("listen", file.listen(), findings);
+    if (file.has_metrics()) CheckListen("metrics.listen", file.metrics().listen(), findings);
+    const SystemClock clock;
+    const auto logger = MakeNullLogger();
+    CheckIdentity(file.identity(), IdentityRole::kCoordinator, clock, *logger, findings);
     const std::filesystem::path folder = std::filesystem::absolute(options_.file).parent_path();
     CheckWritable("out", file.has_out() ? std::filesystem::path(file.out()) : folder / "runs",
                   findings);

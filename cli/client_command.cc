@@ -3,11 +3,13 @@
 #include "fedmeta/cli/learn_commands.h"
 #include "fedmeta/cli/log_options.h"
 #include "fedmeta/cli/machine_facts.h"
+#include "fedmeta/cli/monitoring.h"
 #include "fedmeta/cli/stop_signal.h"
+#include "fedmeta/client/client_metrics.h"
 #include "fedmeta/client/client_runner.h"
 #include "fedmeta/configs/loader.h"
 #include "fedmeta/core/file.h"
-#include "fedmeta/identity/credentials.h"
+#include "fedmeta/identity/live_identity.h"
 #include "fedmeta/transport/coordinator_link.h"
 
 namespace fedmeta {
@@ -28,10 +30,12 @@ Status RunClient(const LearnProgram& program, const std::string& file, std::stop
   }
   const std::unique_ptr<Logger> logger = MakeLogger(config->log(), clock);
   WarnOfSlowBlas();
-  FEDMETA_ASSIGN_OR_RETURN(const Credentials credentials,
-                           LoadCredentials(config->identity(), IdentityRole::kClient, clock));
+  FEDMETA_ASSIGN_OR_RETURN(
+      const std::shared_ptr<LiveIdentity> identity,
+      LiveIdentity::Open(config->identity(), IdentityRole::kClient, clock, *logger));
+  const IdentityWatch watch(*identity, kIdentityLooks);
   FEDMETA_RETURN_IF_ERROR(MakeWritableFolder(config->state_dir(), 0700));
-  ClientRunner::Options options{.name = credentials.identity.name,
+  ClientRunner::Options options{.name = identity->credentials()->identity.name,
                                 .registries = program.registries,
                                 .data = {},
                                 .threads = config->resources().threads(),
@@ -41,9 +45,27 @@ Status RunClient(const LearnProgram& program, const std::string& file, std::stop
     if (!source.ok()) return source.error().WithContext("data." + name);
     options.data.emplace(name, SiteSource{.source = std::move(*source), .role = RoleOf(data)});
   }
+  MetricRegistry registry;
+  ClientMetrics metrics(clock, registry);
   FEDMETA_ASSIGN_OR_RETURN(const auto link,
-                           MakeGrpcLink(config->coordinator(), credentials, *logger));
-  ClientRunner runner(std::move(options), *link, clock, *logger);
+                           MakeGrpcLink(config->coordinator(), identity, *logger,
+                                        [&](bool reached) { metrics.Reached(reached); }));
+  const Monitored monitored{.clock = clock,
+                            .certificate_expires = [&] { return identity->credentials()->not_after; },
+                            .folders = {{"state_dir", config->state_dir()}}};
+  AddCommonMetrics(monitored, registry);
+  const auto not_ready = [&] {
+    std::vector<std::string> reasons = WhyNotReady(monitored);
+    if (!metrics.reached()) reasons.emplace_back("coordinator: not reached");
+    return reasons;
+  };
+  FEDMETA_ASSIGN_OR_RETURN(
+      const auto server,
+      ServeMetrics(config->has_metrics() ? &config->metrics() : nullptr,
+                   {.listen = {}, .unhealthy = [] { return ""; }, .not_ready = not_ready}, registry,
+                   *logger));
+  const std::unique_ptr<CoordinatorLink> counted = metrics.Wrap(*link);
+  ClientRunner runner(std::move(options), *counted, clock, *logger);
   return runner.Run(stop);
 }
 

@@ -1,20 +1,27 @@
 #include "fedmeta/cli/coordinator_command.h"
 
+#include <atomic>
+#include <chrono>
 #include <cstdio>
+#include <future>
 #include <thread>
 #include <unistd.h>
 
 #include "fedmeta/cli/experiment_digest.h"
 #include "fedmeta/cli/log_options.h"
+#include "fedmeta/cli/monitoring.h"
 #include "fedmeta/cli/run_description.h"
 #include "fedmeta/cli/run_heading.h"
 #include "fedmeta/cli/stop_signal.h"
 #include "fedmeta/configs/loader.h"
+#include "fedmeta/coordinator/coordinator_metrics.h"
 #include "fedmeta/coordinator/live_coordinator.h"
-#include "fedmeta/identity/credentials.h"
+#include "fedmeta/identity/live_identity.h"
+#include "fedmeta/metrics/run_metrics.h"
 #include "fedmeta/protocol/version.h"
 #include "fedmeta/records/progress.h"
 #include "fedmeta/records/run_folder.h"
+#include "fedmeta/records/run_log.h"
 #include "fedmeta/transport/grpc_server.h"
 
 namespace fedmeta {
@@ -24,7 +31,9 @@ namespace {
 // restart they may be in the longest pause between their tries.
 constexpr int kFarewellMs = 10'000;
 constexpr int kFarewellAfterRestartMs = 45'000;
+constexpr std::string_view kSqlite = "sqlite:";
 constexpr int kGraceMs = 2'000;
+constexpr std::chrono::milliseconds kProbeTime{1'000};
 
 struct CoordinatorArguments {
   std::string file;
@@ -35,6 +44,19 @@ std::uint64_t Milliseconds(const google::protobuf::Duration& duration) {
   return static_cast<std::uint64_t>(duration.seconds() * 1000 + duration.nanos() / 1'000'000);
 }
 
+std::vector<std::string> NamesOf(const std::vector<Leg>& legs) {
+  std::vector<std::string> names;
+  for (const Leg& leg : legs) names.push_back(leg.name);
+  return names;
+}
+
+std::string WhyUnhealthy(LiveCoordinator& coordinator) {
+  const auto answered = std::make_shared<std::promise<void>>();
+  coordinator.Probe([answered] { answered->set_value(); });
+  if (answered->get_future().wait_for(kProbeTime) == std::future_status::ready) return {};
+  return "the engine has not answered for " + std::to_string(kProbeTime.count()) + " ms";
+}
+
 Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegistry& server,
                                   const CoordinatorArguments& arguments, std::stop_token stop) {
   const SystemClock clock;
@@ -42,12 +64,14 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
   FEDMETA_ASSIGN_OR_RETURN(const auto config, loader.LoadCoordinator(arguments.file));
   FEDMETA_ASSIGN_OR_RETURN(const auto experiment,
                            loader.LoadExperiment(config->experiment(), arguments.overrides));
-  FEDMETA_ASSIGN_OR_RETURN(const Credentials credentials,
-                           LoadCredentials(config->identity(), IdentityRole::kCoordinator, clock));
+  const std::unique_ptr<Logger> logger = MakeLogger(config->log(), clock);
+  FEDMETA_ASSIGN_OR_RETURN(
+      const std::shared_ptr<LiveIdentity> identity,
+      LiveIdentity::Open(config->identity(), IdentityRole::kCoordinator, clock, *logger));
+  const IdentityWatch watch(*identity, kIdentityLooks);
   FEDMETA_ASSIGN_OR_RETURN(
       std::vector<Leg> legs,
       ReadLegs(config->initial_state(), InitialStateDigest(*experiment, schema)));
-  const std::unique_ptr<Logger> logger = MakeLogger(config->log(), clock);
 
   const ExperimentId run(experiment->name());
   const std::filesystem::path beside = std::filesystem::absolute(arguments.file).parent_path();
@@ -85,6 +109,11 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
   observers.push_back(std::move(folder));
   observers.push_back(
       MakeProgressDisplay(stdout, isatty(STDOUT_FILENO) == 1, "coordinator", clock));
+  observers.push_back(MakeRunLog(*logger));
+  MetricRegistry registry;
+  observers.push_back(MakeRunMetrics(
+      {.legs = NamesOf(legs), .minimum_cohort = experiment->federation().minimum_cohort()},
+      registry, clock));
   const std::unique_ptr<RunObserver> observer = MakeObserverChain(std::move(observers));
   FEDMETA_ASSIGN_OR_RETURN(OpenedRun opened, OpenRun(*store, run));
   FEDMETA_RETURN_IF_ERROR(WriteDescription(*store, opened.lease, description));
@@ -93,25 +122,51 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
       LiveCoordinator::Create({.experiment = *experiment,
                                .limits = config->limits(),
                                .legs = std::move(legs),
-                               .registry = server},
+                               .registry = server,
+                               .stored = MakeStoreMetrics(registry)},
                               std::move(opened), *store, *observer, clock, *logger));
   const v1::Limits& limits = config->limits();
+  const auto metrics = CoordinatorMetrics::Create(*coordinator, limits.staging_slots(), registry);
   FEDMETA_ASSIGN_OR_RETURN(
       const auto grpc,
       GrpcServer::Start({.listen = config->listen(),
                          .members = {config->members().begin(), config->members().end()},
                          .limits = {.upload_idle_ms = Milliseconds(limits.upload_idle()),
                                     .minimum_bytes_per_second =
-                                        std::uint64_t{limits.minimum_kib_per_second()} * 1024}},
-                        credentials, *coordinator, *logger));
+                                        std::uint64_t{limits.minimum_kib_per_second()} * 1024},
+                         .refused = [&](ErrorCode code) { metrics->Refused(code); }},
+                        identity, *metrics, *logger));
   const std::string host = config->listen().substr(0, config->listen().rfind(':'));
   std::printf("listening on %s:%d as %s\n", host.c_str(), grpc->port(),
-              credentials.identity.ToString().c_str());
+              identity->credentials()->identity.ToString().c_str());
+  if (const auto warning = identity->Warning()) std::printf("warning: %s\n", warning->c_str());
   std::fflush(stdout);
+  Monitored monitored{.clock = clock,
+                      .certificate_expires = [&] { return identity->credentials()->not_after; },
+                      .folders = {{"out", out}}};
+  if (const std::string_view store_name = config->store(); store_name.starts_with(kSqlite)) {
+    monitored.folders["store"] = (beside / store_name.substr(kSqlite.size())).parent_path();
+  }
+  AddCommonMetrics(monitored, registry);
+  std::atomic<bool> serving = true;
+  FEDMETA_ASSIGN_OR_RETURN(const auto monitoring,
+                           ServeMetrics(config->has_metrics() ? &config->metrics() : nullptr,
+                                        {.listen = {},
+                                         .unhealthy = [&] { return WhyUnhealthy(*coordinator); },
+                                         .not_ready =
+                                             [&] {
+                                               std::vector<std::string> reasons =
+                                                   WhyNotReady(monitored);
+                                               if (!serving)
+                                                 reasons.emplace_back("the run has ended");
+                                               return reasons;
+                                             }},
+                                        registry, *logger));
   FEDMETA_RETURN_IF_ERROR(observer->Started(heading));
   coordinator->Start();
   const std::stop_callback cancel(stop, [&] { coordinator->Cancel("interrupted", true); });
   Result<RunSummary> summary = coordinator->Wait(before ? kFarewellAfterRestartMs : kFarewellMs);
+  serving = false;
   grpc->Stop(kGraceMs);
   return summary;
 }

@@ -15,6 +15,8 @@ Digest InitialStateDigest(const v1::Experiment& experiment, const PluginTables& 
   *part.mutable_algorithm() = experiment.algorithm();
   *part.mutable_server() = experiment.server();
   *part.mutable_evaluation()->mutable_baselines() = experiment.evaluation().baselines();
+  if (experiment.evaluation().has_transductive())
+    part.mutable_evaluation()->set_transductive(experiment.evaluation().transductive());
   return Digest::Of(PrintYaml(part, schema));
 }
 

@@ -85,7 +85,7 @@ class SiteAdaptation {
         device_(model.assignment.device().empty() ? "cpu" : model.assignment.device()),
         objective_(ObjectiveOf(site_.tasks->target_kind())) {
     for (std::size_t i = 0; i < pool.size(); ++i) {
-      gradients_.push_back(MakeTaskGradients(*leg_->task_model, objective_, device_));
+      gradients_.push_back(MakeLegGradients(*leg_, objective_, model_.state, device_));
     }
   }
 
@@ -105,8 +105,8 @@ class SiteAdaptation {
       std::size_t next = 0;
       statuses[number] = Adapt(part, static_cast<std::uint32_t>(number), episodes[number], steps,
                                rate, worker, [&](std::uint32_t, const at::Tensor& parameters) {
-                                 units[next++][number] = MeasureUnits(
-                                     parameters, episodes[number].task.query, count == 1, worker);
+                                 units[next++][number] =
+                                     MeasureUnits(parameters, episodes[number], count == 1, worker);
                                });
     });
     for (const Status& status : statuses) FEDMETA_RETURN_IF_ERROR(status);
@@ -121,13 +121,23 @@ class SiteAdaptation {
     FEDMETA_ASSIGN_OR_RETURN(Episode episode, DrawEpisode(*leg_, model_.state, site_, v1::PART_TEST,
                                                           shots_, 0, device_));
     const auto tensors = leg_->task_model->tensors();
+    result.outputs = tensors.back().shape.front();
     result.tensors.assign(tensors.begin(), tensors.end());
     result.codes = episode.codes;
+    const auto append = [&](const at::Tensor& values) {
+      const at::Tensor flat = values.to(at::kCPU, at::kFloat).contiguous();
+      result.parameters.insert(result.parameters.end(), flat.data_ptr<float>(),
+                               flat.data_ptr<float>() + flat.numel());
+    };
     FEDMETA_RETURN_IF_ERROR(Adapt(
         v1::PART_TEST, 0, episode, {steps}, rate, 0,
         [&](std::uint32_t, const at::Tensor& parameters) {
-          const at::Tensor flat = parameters.to(at::kCPU, at::kFloat).contiguous();
-          result.parameters.assign(flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel());
+          append(parameters);
+          const at::Tensor statistics = QueryStatistics(*leg_, *gradients_[0], episode, parameters);
+          if (!statistics.defined()) return;
+          append(statistics);
+          const auto specs = leg_->task_model->statistics();
+          result.tensors.insert(result.tensors.end(), specs.begin(), specs.end());
         }));
     if (result.parameters.empty()) {
       return Error(ErrorCode::kInvalidArgument, "adaptation diverged at learning rate " +
@@ -148,14 +158,19 @@ class SiteAdaptation {
                                 {.steps = steps, .learning_rate = rate, .rng = &rng}, visit);
   }
 
-  std::vector<Unit> MeasureUnits(const at::Tensor& parameters, const TaskSet& query,
+  std::vector<Unit> MeasureUnits(const at::Tensor& parameters, const Episode& episode,
                                  bool by_example, std::size_t worker) const {
+    const Model& model = *leg_->task_model;
+    const TaskSet& query = episode.task.query;
+    const at::Tensor statistics = QueryStatistics(*leg_, *gradients_[worker], episode, parameters);
     if (!by_example) {
-      const MetricSums sums = gradients_[worker]->Measure(parameters, query);
+      const MetricSums sums = gradients_[worker]->Measure(parameters, query, statistics);
       return {{.accuracy = sums.correct / sums.examples, .loss = sums.query_loss / sums.examples}};
     }
-    const at::Tensor outputs =
-        leg_->task_model->Forward(SplitParameters(*leg_->task_model, parameters), query.inputs);
+    const std::vector<at::Tensor> given =
+        statistics.defined() ? SplitStatistics(model, statistics) : std::vector<at::Tensor>();
+    const at::Tensor outputs = model.Forward(SplitParameters(model, parameters),
+                                             {.inputs = query.inputs, .statistics = given});
     std::vector<Unit> units;
     for (std::int64_t i = 0; i < query.size(); ++i) {
       const MetricSums sums =

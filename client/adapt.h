@@ -56,7 +56,8 @@ struct AdaptedSite {
   std::vector<AdaptFigure> figures;  ///< ascending steps, 0 first
   AdaptFigure chosen;
   std::string choice;               ///< in words: how the steps and the rate were chosen
-  std::vector<TensorSpec> tensors;  ///< of the adapted model
+  std::int64_t outputs = 0;         ///< of the adapted model
+  std::vector<TensorSpec> tensors;  ///< of the adapted model, statistics of normalisation last
   std::vector<float> parameters;    ///< after the chosen steps on the first support set
   std::vector<std::int64_t>
       codes;  ///< codes[output] of that support set; empty: the site's own labels

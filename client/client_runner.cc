@@ -90,9 +90,9 @@ class ClientRunner::Implementation {
           return {};
         }
         if (!closed.counted()) {
-          logger_.Log(
-              LogLevel::kWarning, "not_counted",
-              {{"round", std::to_string(closed.key().round())}, {"reason", closed.reason()}});
+          const Result<RoundKey> key = FromMessage(closed.key());
+          logger_.Log(LogLevel::kWarning, "not_counted",
+                      {{"key", key.ok() ? key->ToString() : ""}, {"reason", closed.reason()}});
         }
       }
     }

@@ -7,6 +7,8 @@
 
 #include <ATen/ATen.h>
 
+#include "fedmeta/algorithms/meta/running_statistics.h"
+#include "fedmeta/algorithms/meta/theta_learner.h"
 #include "fedmeta/client/task_source.h"
 
 namespace fedmeta {
@@ -20,31 +22,55 @@ std::string EpisodePurpose(const char* what, v1::Part part, std::uint32_t shots)
          std::to_string(shots);
 }
 
-std::vector<float> StartingParameters(const LegRuntime& leg, std::span<const float> state,
-                                      bool relabels, const StreamName& stream) {
+Result<std::vector<float>> StartingState(const LegRuntime& leg, std::span<const float> state,
+                                         bool relabels, const StreamName& stream) {
   const bool fresh = !leg.learner->trains();
   const bool new_head =
       leg.learner->uses_site_labels() && (relabels || leg.model != leg.task_model);
-  if (!fresh && !new_head) return {state.begin(), state.end()};
+  if (!fresh && !new_head) return std::vector<float>(state.begin(), state.end());
   Rng rng(stream);
-  std::vector<float> start = leg.task_model->InitialParameters(rng);
+  FEDMETA_ASSIGN_OR_RETURN(std::vector<float> start,
+                           leg.learner->InitialState(*leg.task_model, rng));
   if (fresh) return start;
-  // Averaging methods exchange theta alone, so the state is the model's parameters in order.
+  // Averaging methods exchange theta and statistics alone, so the state is the model's parameters
+  // in order, and then what does not depend on the head.
   std::size_t from = 0;
   std::size_t to = 0;
+  const auto keep = [&](std::size_t count) {
+    std::copy_n(state.begin() + static_cast<std::ptrdiff_t>(from), count,
+                start.begin() + static_cast<std::ptrdiff_t>(to));
+  };
   const auto trained = leg.model->tensors();
   const auto wanted = leg.task_model->tensors();
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     const std::size_t have = *ElementCount(trained[i].shape);
     const std::size_t want = *ElementCount(wanted[i].shape);
-    if (wanted[i].kind != TensorKind::kHead && have == want) {
-      std::copy_n(state.begin() + static_cast<std::ptrdiff_t>(from), want,
-                  start.begin() + static_cast<std::ptrdiff_t>(to));
-    }
+    if (wanted[i].kind != TensorKind::kHead && have == want) keep(want);
     from += have;
     to += want;
   }
+  keep(StateSize(*leg.task_model) - to);
   return start;
+}
+
+/// The running statistics of a client; undefined where it has none.
+Result<at::Tensor> RunningStatistics(const LegRuntime& leg, std::span<const float> state,
+                                     const LocalClient& client, const at::Device& device) {
+  const Model& model = *leg.task_model;
+  switch (model.normalization()) {
+    case NormalizationStatistics::kAveraged:
+      // Nobody has moved those of a method that trains nothing.
+      return leg.learner->trains() ? StatisticsOfState(model, state, device) : at::Tensor();
+    case NormalizationStatistics::kFrozen:
+      return StatisticsOfState(model, state, device);
+    case NormalizationStatistics::kLocal: {
+      FEDMETA_ASSIGN_OR_RETURN(const std::vector<float> kept,
+                               UnpackStatistics(model, client.kept));
+      return kept.empty() ? at::Tensor() : StateTensor(kept, device);
+    }
+    default:
+      return at::Tensor();
+  }
 }
 
 class Evaluation {
@@ -66,7 +92,7 @@ class Evaluation {
                                        steps_.size())),
         errors_(clients.size()) {
     for (std::size_t i = 0; i < pool.size(); ++i) {
-      gradients_.push_back(MakeTaskGradients(*leg.task_model, objective, device));
+      gradients_.push_back(MakeLegGradients(leg, objective, state, device));
     }
   }
 
@@ -128,7 +154,9 @@ class Evaluation {
     return leg_.learner->Adapt(
         context, gradients, pending.episode.start, pending.episode.task.support, options,
         [&](std::uint32_t, const at::Tensor& parameters) {
-          figures[next++] = gradients.Measure(parameters, pending.episode.task.query);
+          figures[next++] =
+              gradients.Measure(parameters, pending.episode.task.query,
+                                QueryStatistics(leg_, gradients, pending.episode, parameters));
         });
   }
 
@@ -188,13 +216,32 @@ Result<Episode> DrawEpisode(const LegRuntime& leg, std::span<const float> state,
       client.tasks->Draw(part == v1::PART_VALIDATION ? DataPart::kValidation : DataPart::kTest,
                          shots, rng));
   const std::string start_purpose = EpisodePurpose("start", part, shots);
-  return Episode{
-      .task = {.support = ToTaskSet(std::move(examples.support), device),
-               .query = ToTaskSet(std::move(examples.query), device)},
-      .start = StartingParameters(
+  FEDMETA_ASSIGN_OR_RETURN(
+      std::vector<float> start,
+      StartingState(
           leg, state, client.tasks->relabels(),
-          {.seed = seed, .purpose = start_purpose, .client = client.name, .round = number}),
-      .codes = std::move(examples.codes)};
+          {.seed = seed, .purpose = start_purpose, .client = client.name, .round = number}));
+  FEDMETA_ASSIGN_OR_RETURN(at::Tensor statistics, RunningStatistics(leg, state, client, device));
+  return Episode{.task = {.support = ToTaskSet(std::move(examples.support), device),
+                          .query = ToTaskSet(std::move(examples.query), device)},
+                 .start = std::move(start),
+                 .codes = std::move(examples.codes),
+                 .statistics = std::move(statistics)};
+}
+
+at::Tensor QueryStatistics(const LegRuntime& leg, const TaskGradients& gradients,
+                           const Episode& episode, const at::Tensor& parameters) {
+  if (leg.transductive || episode.statistics.defined()) return episode.statistics;
+  return gradients.Statistics(parameters, episode.task.support);
+}
+
+std::unique_ptr<TaskGradients> MakeLegGradients(const LegRuntime& leg, const Objective& objective,
+                                                std::span<const float> state,
+                                                const at::Device& device) {
+  const bool frozen = leg.task_model->normalization() == NormalizationStatistics::kFrozen;
+  return MakeTaskGradients(
+      *leg.task_model, objective, device,
+      frozen ? StatisticsOfState(*leg.task_model, state, device) : at::Tensor());
 }
 
 Rng AdaptationStream(const LegRuntime& leg, const std::string& client, v1::Part part,

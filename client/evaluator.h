@@ -19,6 +19,9 @@ struct Episode {
   Task task;
   std::vector<float> start;
   std::vector<std::int64_t> codes;  ///< as TaskExamples says
+  /// Running statistics that the adapted model meets the query set with; undefined where there are
+  /// none.
+  at::Tensor statistics;
 };
 
 /// Every method and every round sees the same episodes of a client: they are named by (seed, part,
@@ -26,6 +29,16 @@ struct Episode {
 Result<Episode> DrawEpisode(const LegRuntime& leg, std::span<const float> state,
                             const LocalClient& client, v1::Part part, std::uint32_t shots,
                             std::uint32_t number, const at::Device& device);
+/// Statistics of normalisation for the query set at the adapted parameters: the running ones; where
+/// there are none, those of the support set at these parameters (batch models that are not to be
+/// transductive, a site that keeps none of its own yet, a method that trains nothing). Undefined
+/// where the query set's own are used (transductive) or the model has none.
+at::Tensor QueryStatistics(const LegRuntime& leg, const TaskGradients& gradients,
+                           const Episode& episode, const at::Tensor& parameters);
+/// Gradients of the model that tasks are learned with, for this state of the leg.
+std::unique_ptr<TaskGradients> MakeLegGradients(const LegRuntime& leg, const Objective& objective,
+                                                std::span<const float> state,
+                                                const at::Device& device);
 /// The stream that adaptation to that episode draws batches from.
 Rng AdaptationStream(const LegRuntime& leg, const std::string& client, v1::Part part,
                      std::uint32_t shots, std::uint32_t number);

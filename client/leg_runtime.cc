@@ -40,6 +40,12 @@ Result<std::shared_ptr<const LegRuntime>> LegRuntime::Create(const LearnRegistri
     FEDMETA_ASSIGN_OR_RETURN(leg->task_model,
                              MakeModel(registries.models, assignment.model(), context));
   }
+  const bool by_batch = leg->model->normalization() == NormalizationStatistics::kBatch;
+  leg->transductive = assignment.has_transductive() ? assignment.transductive() : by_batch;
+  if (leg->transductive && !by_batch) {
+    return Refused("transductive needs a model that normalises by the batch at hand, which " +
+                   assignment.model().name() + " with these settings does not");
+  }
   FEDMETA_ASSIGN_OR_RETURN(leg->learner,
                            MakeMetaLearner(registries.algorithms, assignment.algorithm()));
   FEDMETA_ASSIGN_OR_RETURN(leg->layout, leg->learner->DescribeState(*leg->model));

@@ -27,6 +27,8 @@ struct LegRuntime {
       task_model;  ///< with as many outputs as a task has; the same object where equal
   std::shared_ptr<const MetaLearner> learner;
   StateLayout layout;
+  /// Whether query sets are normalised with their own statistics.
+  bool transductive = false;
 
   /// Hostile bytes: parses, builds, and refuses a layout fingerprint other than its own. `tasks`
   /// says how many outputs a task needs where it numbers its classes anew; else the model's outputs

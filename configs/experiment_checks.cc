@@ -258,6 +258,7 @@ class ExperimentChecks {
     if (Repeats(evaluation.learning_rates())) {
       list_problem("evaluation.learning_rates", "must not repeat a value");
     }
+    CheckStatistics();
     const v1::Select& select = evaluation.select();
     if (select.has_steps() && !evaluation.steps().empty() &&
         std::find(evaluation.steps().begin(), evaluation.steps().end(), select.steps()) ==
@@ -278,6 +279,20 @@ class ExperimentChecks {
            "evaluation asks for shots x learning_rates x steps = " + FormatCount(cells) +
                " cells, must be <= " + FormatCount(kMaximumCellsOfAnEvaluation) +
                "; shorten one of the lists"});
+    }
+  }
+  void CheckStatistics() {
+    const std::string normalization =
+        Settings(experiment_.model().settings()).Text("normalization");
+    if (normalization.empty()) return;  // a model without batch normalisation, or a consumer's
+    if (experiment_.evaluation().transductive() && normalization != "batch") {
+      Report("evaluation.transductive", "true needs model.normalization batch, which is " +
+                                            normalization + "; set it to false or remove it");
+    }
+    if (normalization == "frozen" && !experiment_.model().has_initial()) {
+      Report("model.normalization",
+             "frozen needs model.initial: a run folder or .safetensors file whose statistics stay; "
+             "without one use averaged or local");
     }
   }
   template <typename List>
@@ -302,6 +317,11 @@ void FillDependentDefaults(v1::Experiment& experiment) {
   v1::Evaluation& evaluation = *experiment.mutable_evaluation();
   if (!evaluation.select().has_steps() && !evaluation.steps().empty()) {
     evaluation.mutable_select()->set_steps(*evaluation.steps().rbegin());
+  }
+  if (const std::string normalization =
+          Settings(experiment.model().settings()).Text("normalization");
+      !evaluation.has_transductive() && !normalization.empty()) {
+    evaluation.set_transductive(normalization == "batch");
   }
   if (evaluation.shots().empty()) {
     evaluation.add_shots(Settings(experiment.data().tasks().settings()).Whole("shots").value_or(0));

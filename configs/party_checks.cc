@@ -13,6 +13,12 @@ void Report(const std::string& path, const std::optional<std::string>& refused,
   if (refused) problems.push_back({places.Find(path), path + " " + *refused});
 }
 
+void CheckMetrics(const v1::Metrics& metrics, const SourceMap& places,
+                  std::vector<Problem>& problems) {
+  if (!metrics.has_listen()) return;
+  Report("metrics.listen", WhyNoAddress(metrics.listen(), 0), places, problems);
+}
+
 }  // namespace
 
 void CheckClient(const v1::ClientFile& file, const SourceMap& places,
@@ -26,6 +32,7 @@ void CheckClient(const v1::ClientFile& file, const SourceMap& places,
   } else if (coordinator.has_proxy_password_file()) {
     Report("coordinator.proxy_password_file", "needs coordinator.proxy", places, problems);
   }
+  if (file.has_metrics()) CheckMetrics(file.metrics(), places, problems);
   for (const auto& [name, data] : file.data()) {
     Report("data." + name, WhyNoName(name), places, problems);
   }
@@ -34,6 +41,7 @@ void CheckClient(const v1::ClientFile& file, const SourceMap& places,
 void CheckCoordinator(const v1::CoordinatorFile& file, const SourceMap& places,
                       std::vector<Problem>& problems) {
   if (file.has_listen()) Report("listen", WhyNoAddress(file.listen(), 0), places, problems);
+  if (file.has_metrics()) CheckMetrics(file.metrics(), places, problems);
   for (int i = 0; i < file.members_size(); ++i) {
     Report("members[" + std::to_string(i) + "]", WhyNoMember(file.members(i)), places, problems);
   }

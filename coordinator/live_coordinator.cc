@@ -104,6 +104,12 @@ class Live final : public LiveCoordinator {
     });
   }
 
+  Vitals vitals() const override {
+    return {.clients = sessions_.Present(), .staging_slots_in_use = staging_.slots_in_use()};
+  }
+
+  void Probe(std::function<void()> answered) override { asio::post(io_, std::move(answered)); }
+
   void Cancel(const std::string& reason, bool interrupted) override {
     Post(CancelAsked{reason, interrupted});
   }
@@ -257,7 +263,9 @@ class Live final : public LiveCoordinator {
 
   void Do(const Persist& what) {
     asio::post(store_thread_, [this, what] {
+      const TimePoint began = clock_.Now();
       Status status = writer_.Write(what);
+      if (options_.stored) options_.stored(clock_.Now() - began, status.ok());
       asio::post(work_, [this, what, status = std::move(status)]() mutable {
         if (what.record == Record::kAbandonAttempt) worker_.Abandon();
         if (status.ok() && what.record == Record::kBeginAttempt) {

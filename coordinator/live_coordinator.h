@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -14,6 +16,7 @@
 #include "fedmeta/transport/coordinator_endpoint.h"
 #include "fedmeta/v1/coordinator.pb.h"
 #include "fedmeta/v1/experiment.pb.h"
+#include "fedmeta/v1/round.pb.h"
 
 namespace fedmeta {
 
@@ -27,6 +30,8 @@ class LiveCoordinator : public CoordinatorEndpoint {
     v1::Limits limits;
     std::vector<Leg> legs;
     ServerRegistry registry;
+    /// Hears, on the store thread, how long each write to the store took, and whether it succeeded.
+    std::function<void(Duration took, bool ok)> stored = {};
   };
   /// `run`: of OpenRun on this store; kDataLoss when its history does not fit. Everything borrowed
   /// outlives it.
@@ -34,7 +39,17 @@ class LiveCoordinator : public CoordinatorEndpoint {
                                                          RoundStore& store, RunObserver& observer,
                                                          const Clock& clock, Logger& logger);
 
+  /// What a status page shows of this moment.
+  struct Vitals {
+    std::map<v1::Role, std::size_t> clients;
+    std::size_t staging_slots_in_use = 0;
+  };
+
   virtual void Start() = 0;
+  /// Thread-safe.
+  virtual Vitals vitals() const = 0;
+  /// Calls `answered` on the engine's strand: it does not come while that is stuck. Thread-safe.
+  virtual void Probe(std::function<void()> answered) = 0;
   /// Thread-safe: SIGTERM and Ctrl-C.
   virtual void Cancel(const std::string& reason, bool interrupted) = 0;
   /// Blocks until the summary is on disk and every client has heard that all is done (or

@@ -70,6 +70,7 @@ Result<SessionTable::Joined> SessionTable::Join(const ClientId& client,
     Session session;
     session.id = ++last_session_;
     session.heard = now;
+    session.role = role;
     session.discloses = hello.disclose_metrics();
     joined.known_before = !last_counted_.try_emplace(client).second;
     joined.welcome.set_session_id(session.id);
@@ -179,6 +180,13 @@ bool SessionTable::Discloses(const ClientId& client) const {
   const std::lock_guard lock(mutex_);
   const auto found = sessions_.find(client);
   return found != sessions_.end() && found->second.discloses;
+}
+
+std::map<v1::Role, std::size_t> SessionTable::Present() const {
+  const std::lock_guard lock(mutex_);
+  std::map<v1::Role, std::size_t> present;
+  for (const auto& [client, session] : sessions_) ++present[session.role];
+  return present;
 }
 
 bool SessionTable::MayDownload(const ClientId& client, const Digest& digest) const {

@@ -55,6 +55,8 @@ class SessionTable {
   /// What the client said it was doing; empty if it never did.
   std::string phase(const ClientId& client) const;
   bool Discloses(const ClientId& client) const;
+  /// Clients with a session, by role.
+  std::map<v1::Role, std::size_t> Present() const;
   /// Whether the client's plan names this blob.
   bool MayDownload(const ClientId& client, const Digest& digest) const;
 
@@ -85,6 +87,7 @@ class SessionTable {
   struct Session {
     std::uint64_t id = 0;
     TimePoint heard{};
+    v1::Role role = v1::ROLE_UNSPECIFIED;
     bool discloses = false;
     std::string phase;
     std::optional<RoundPlan> plan;

@@ -8,10 +8,19 @@
 #include "fedmeta/coordinator/store_checks.h"
 
 namespace fedmeta {
+namespace {
+
+// In bytes; measured (docs/decisions.md). A row is written twice, a file has to be synced.
+constexpr std::size_t kLargestRow = std::size_t{64} << 10;
+constexpr std::size_t kLargestSyncedRow = std::size_t{256} << 10;
+
+}  // namespace
+
 Result<SqliteBlobs> SqliteBlobs::Open(SqliteDatabase& database, const std::filesystem::path& folder,
                                       Durability durability) {
   FEDMETA_ASSIGN_OR_RETURN(BlobFiles files, BlobFiles::Open(folder, durability));
-  SqliteBlobs blobs(database, std::move(files));
+  SqliteBlobs blobs(database, std::move(files),
+                    durability == Durability::kPower ? kLargestSyncedRow : kLargestRow);
   const std::pair<SqliteStatement*, std::string_view> statements[] = {
       {&blobs.find_, "SELECT size FROM blob WHERE sha256 = ?1"},
       {&blobs.content_, "SELECT size, content FROM blob WHERE sha256 = ?1"},
@@ -48,7 +57,7 @@ Result<BlobRef> SqliteBlobs::Put(std::span<const std::byte> bytes) {
   FEDMETA_ASSIGN_OR_RETURN(const bool there, found.Next());
   if (there) return blob;
   Unnamed unnamed{.size = blob.size, .content = std::nullopt};
-  if (bytes.size() <= kLargestRow) {
+  if (bytes.size() <= largest_row_) {
     unnamed.content.emplace(bytes.begin(), bytes.end());
   } else {
     FEDMETA_RETURN_IF_ERROR(files_.Put(blob.sha256, bytes));

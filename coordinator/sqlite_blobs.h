@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -19,9 +20,6 @@ namespace fedmeta {
 /// name. Not thread-safe.
 class SqliteBlobs {
  public:
-  /// Larger blobs are files. Measured: docs/decisions.md.
-  static constexpr std::size_t kLargestRow = std::size_t{64} << 10;
-
   /// The database is borrowed and has its schema. Removes the files of blobs that nothing names.
   static Result<SqliteBlobs> Open(SqliteDatabase& database, const std::filesystem::path& folder,
                                   Durability durability);
@@ -40,10 +38,11 @@ class SqliteBlobs {
   void RolledBack();
 
  private:
-  SqliteBlobs(SqliteDatabase& database, BlobFiles files)
-      : database_(&database), files_(std::move(files)) {}
+  SqliteBlobs(SqliteDatabase& database, BlobFiles files, std::size_t largest_row)
+      : database_(&database), largest_row_(largest_row), files_(std::move(files)) {}
 
   SqliteDatabase* database_;
+  std::size_t largest_row_;
   BlobFiles files_;
   SqliteStatement find_, content_, ref_, add_name_, insert_, remove_name_, remove_;
   struct Unnamed {

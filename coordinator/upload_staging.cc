@@ -63,6 +63,7 @@ class UploadStaging::Core : public std::enable_shared_from_this<Core> {
   void Shut();
   std::span<const std::byte> Take(std::uint32_t slot);
   void Free(std::uint32_t slot);
+  std::size_t slots_in_use() const;
   Result<v1::UploadPosition> Position(const ClientId& client, const v1::UploadHeader& header);
   void Open(const ClientId& client, const v1::UploadHeader& header, Opened done);
 
@@ -107,7 +108,7 @@ class UploadStaging::Core : public std::enable_shared_from_this<Core> {
   }
 
   const Options options_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::vector<Slot> slots_;
   std::map<Owner, Expected> expected_;
   std::deque<Waiting> waiting_;
@@ -201,6 +202,12 @@ void UploadStaging::Core::Free(std::uint32_t slot) {
     Serve(answers);
   }
   Give(std::move(answers));
+}
+
+std::size_t UploadStaging::Core::slots_in_use() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<std::size_t>(std::count_if(
+      slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.use != Use::kFree; }));
 }
 
 Result<UploadStaging::Core::Request> UploadStaging::Core::Check(
@@ -376,6 +383,7 @@ void UploadStaging::Close(const RoundKey& key, const ClientId& client) {
 }
 std::span<const std::byte> UploadStaging::Take(std::uint32_t slot) { return core_->Take(slot); }
 void UploadStaging::Free(std::uint32_t slot) { core_->Free(slot); }
+std::size_t UploadStaging::slots_in_use() const { return core_->slots_in_use(); }
 Result<v1::UploadPosition> UploadStaging::Position(const ClientId& client,
                                                    const v1::UploadHeader& header) {
   return core_->Position(client, header);

@@ -52,6 +52,7 @@ class UploadStaging {
   /// The payload of a staged slot; valid until Free.
   std::span<const std::byte> Take(std::uint32_t slot);
   void Free(std::uint32_t slot);
+  std::size_t slots_in_use() const;
 
   // For the transport, as CoordinatorEndpoint says.
 

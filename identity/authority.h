@@ -1,8 +1,10 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "fedmeta/core/clock.h"
@@ -17,7 +19,7 @@ namespace fedmeta {
 struct AuthorityOptions {
   std::filesystem::path dir;
   std::string federation;
-  int days = 3650;
+  std::chrono::seconds validity = std::chrono::days(3650);
 };
 /// Refuses a folder that already holds an authority.
 Status InitAuthority(const AuthorityOptions& options, const Clock& clock);
@@ -37,8 +39,9 @@ struct SignOptions {
   std::filesystem::path authority_dir;
   std::filesystem::path request;
   std::filesystem::path certificate;  ///< written
-  int days = 365;
-  std::optional<std::string> expected_identity = {};  ///< refuse a request that asks for another one
+  std::chrono::seconds validity = std::chrono::days(365);
+  std::optional<std::string> expected_identity =
+      {};  ///< refuse a request that asks for another one
 };
 /// Verifies the request's own signature, its key (P-256) and that its one URI SAN is an identity of
 /// this federation. The certificate has key usage digitalSignature, extended usage serverAuth for a
@@ -47,7 +50,7 @@ Result<IdentityUri> SignRequest(const SignOptions& options, const Clock& clock);
 
 struct CertificateInfo {
   std::string identity;  ///< URI SAN, or empty
-  std::string issuer;
+  std::string subject, issuer;
   std::string serial_hex;
   std::string not_before, not_after;  ///< RFC 3339
   double days_left = 0;
@@ -56,7 +59,9 @@ struct CertificateInfo {
   bool is_authority = false;
   bool is_request = false;
 };
-/// Of a PEM certificate or request.
+/// Of a PEM certificate or request; of several, the first.
 Result<CertificateInfo> DescribeCertificate(const std::filesystem::path& path, const Clock& clock);
+/// Of the certificates that a peer presented.
+Result<CertificateInfo> DescribeCertificatePem(std::string_view pem, const Clock& clock);
 
 }  // namespace fedmeta

@@ -1,6 +1,3 @@
-#include <openssl/bn.h>
-
-#include "fedmeta/core/digest.h"
 #include "fedmeta/core/file.h"
 #include "fedmeta/identity/authority.h"
 #include "fedmeta/identity/x509.h"
@@ -9,29 +6,6 @@ namespace fedmeta {
 namespace {
 
 constexpr double kSecondsPerDay = 86'400;
-
-std::string SerialHex(X509* certificate) {
-  const std::unique_ptr<BIGNUM, x509::Free<BN_free>> number(
-      ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), nullptr));
-  char* hex = BN_bn2hex(number.get());
-  const std::string text = hex != nullptr ? hex : "";
-  OPENSSL_free(hex);
-  return text;
-}
-
-std::string NameText(const X509_NAME* name) {
-  const x509::Buffer buffer(BIO_new(BIO_s_mem()));
-  X509_NAME_print_ex(buffer.get(), name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB);
-  return std::string(x509::Content(buffer));
-}
-
-std::string DerDigest(int size, unsigned char* der) {
-  if (size <= 0) return "";
-  const std::string hex =
-      Digest::Of(std::as_bytes(std::span(der, static_cast<std::size_t>(size)))).hex();
-  OPENSSL_free(der);
-  return hex;
-}
 
 std::vector<std::string> Usages(X509* certificate) {
   struct Named {
@@ -69,7 +43,23 @@ CertificateInfo DescribeRequest(X509_REQ* request) {
   SetNames(x509::NamesOf(request), info);
   unsigned char* der = nullptr;
   const int size = i2d_X509_REQ(request, &der);
-  info.sha256 = DerDigest(size, der);
+  info.sha256 = x509::DerDigest(size, der);
+  return info;
+}
+
+CertificateInfo Describe(X509* certificate, const Clock& clock) {
+  CertificateInfo info;
+  SetNames(x509::NamesOf(certificate), info);
+  info.subject = x509::NameText(X509_get_subject_name(certificate));
+  info.issuer = x509::NameText(X509_get_issuer_name(certificate));
+  info.serial_hex = x509::SerialHex(X509_get0_serialNumber(certificate));
+  const WallTime not_after = x509::ToWallTime(X509_get0_notAfter(certificate));
+  info.not_before = FormatUtc(x509::ToWallTime(X509_get0_notBefore(certificate)));
+  info.not_after = FormatUtc(not_after);
+  info.days_left = std::chrono::duration<double>(not_after - clock.Wall()).count() / kSecondsPerDay;
+  info.usages = Usages(certificate);
+  info.sha256 = x509::Fingerprint(certificate);
+  info.is_authority = X509_check_ca(certificate) == 1;
   return info;
 }
 
@@ -82,21 +72,13 @@ Result<CertificateInfo> DescribeCertificate(const std::filesystem::path& path, c
     return DescribeRequest(request.get());
   }
   FEDMETA_ASSIGN_OR_RETURN(const auto certificates, x509::ParseCertificates(pem, path));
-  X509* certificate = certificates.front().get();
-  CertificateInfo info;
-  SetNames(x509::NamesOf(certificate), info);
-  info.issuer = NameText(X509_get_issuer_name(certificate));
-  info.serial_hex = SerialHex(certificate);
-  const WallTime not_after = x509::ToWallTime(X509_get0_notAfter(certificate));
-  info.not_before = FormatUtc(x509::ToWallTime(X509_get0_notBefore(certificate)));
-  info.not_after = FormatUtc(not_after);
-  info.days_left = std::chrono::duration<double>(not_after - clock.Wall()).count() / kSecondsPerDay;
-  info.usages = Usages(certificate);
-  unsigned char* der = nullptr;
-  const int size = i2d_X509(certificate, &der);
-  info.sha256 = DerDigest(size, der);
-  info.is_authority = X509_check_ca(certificate) == 1;
-  return info;
+  return Describe(certificates.front().get(), clock);
+}
+
+Result<CertificateInfo> DescribeCertificatePem(std::string_view pem, const Clock& clock) {
+  FEDMETA_ASSIGN_OR_RETURN(const auto certificates,
+                           x509::ParseCertificates(pem, "what the peer presented"));
+  return Describe(certificates.front().get(), clock);
 }
 
 }  // namespace fedmeta

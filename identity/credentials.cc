@@ -130,13 +130,15 @@ Result<Credentials> LoadCredentials(const v1::Identity& files, IdentityRole expe
   }
   if (EVP_PKEY_eq(X509_get0_pubkey(certificate), key.get()) != 1) {
     return Refuse(files.key(), "does not belong to " + files.certificate() +
-                                   ": use the key that was made with its request");
+                                   ": use the key that was made with its request; if a renewal "
+                                   "was interrupted, install it again (`fedmeta pki renew`)");
   }
   const WallTime now = clock.Wall();
   FEDMETA_RETURN_IF_ERROR(CheckDates(certificate, files.certificate(), now));
   FEDMETA_RETURN_IF_ERROR(CheckUsage(certificate, files.certificate(), expected_role));
   FEDMETA_RETURN_IF_ERROR(CheckChain(own, trusted, files, expected_role, now));
-  const auto left = x509::ToWallTime(X509_get0_notAfter(certificate)) - now;
+  credentials.not_after = x509::ToWallTime(X509_get0_notAfter(certificate));
+  const auto left = credentials.not_after - now;
   credentials.days_left = std::chrono::duration<double, std::ratio<86'400>>(left).count();
   return credentials;
 }

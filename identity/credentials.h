@@ -18,7 +18,8 @@ struct Credentials {
   SecretBytes key_pem;
   std::string trust_pem;
   IdentityUri identity;
-  double days_left = 0;
+  WallTime not_after{};
+  double days_left = 0;  ///< until then, when it was loaded
 };
 Result<Credentials> LoadCredentials(const v1::Identity& files, IdentityRole expected_role,
                                     const Clock& clock);

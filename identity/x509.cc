@@ -3,8 +3,11 @@
 #include <arpa/inet.h>
 #include <ctime>
 
+#include <openssl/bn.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+
+#include "fedmeta/core/digest.h"
 
 namespace fedmeta::x509 {
 namespace {
@@ -53,6 +56,23 @@ Error NotPem(const std::filesystem::path& path, const std::string& what) {
           path.string() + " holds no " + what + " in PEM form: " + LastError()};
 }
 
+/// Every object of a kind, at least one; the file ends with the last.
+template <typename Object, typename Read>
+Result<std::vector<Object>> ParseAll(std::string_view pem, const std::filesystem::path& path,
+                                     const char* what, Read read) {
+  const Buffer reader = Reader(pem);
+  std::vector<Object> objects;
+  while (auto* object = read(reader.get(), nullptr, NoPassphrase, nullptr)) {
+    objects.emplace_back(object);
+  }
+  const unsigned long code = ERR_peek_last_error();
+  const bool at_end =
+      ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
+  if (objects.empty() || !at_end) return NotPem(path, what);
+  ERR_clear_error();
+  return objects;
+}
+
 }  // namespace
 
 std::string LastError() {
@@ -74,17 +94,11 @@ std::string_view Content(const Buffer& buffer) {
 
 Result<std::vector<Certificate>> ParseCertificates(std::string_view pem,
                                                    const std::filesystem::path& path) {
-  const Buffer reader = Reader(pem);
-  std::vector<Certificate> certificates;
-  while (X509* certificate = PEM_read_bio_X509(reader.get(), nullptr, NoPassphrase, nullptr)) {
-    certificates.emplace_back(certificate);
-  }
-  const unsigned long code = ERR_peek_last_error();
-  const bool at_end =
-      ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
-  if (certificates.empty() || !at_end) return NotPem(path, "certificate");
-  ERR_clear_error();
-  return certificates;
+  return ParseAll<Certificate>(pem, path, "certificate", PEM_read_bio_X509);
+}
+
+Result<std::vector<Crl>> ParseCrls(std::string_view pem, const std::filesystem::path& path) {
+  return ParseAll<Crl>(pem, path, "revocation list", PEM_read_bio_X509_CRL);
 }
 
 Result<Request> ParseRequest(std::string_view pem, const std::filesystem::path& path) {
@@ -127,8 +141,37 @@ bool IsP256(const EVP_PKEY* key) {
 
 WallTime ToWallTime(const ASN1_TIME* time) {
   std::tm parts{};
-  if (ASN1_TIME_to_tm(time, &parts) != 1) return {};
+  // OpenSSL takes no time for the present one.
+  if (time == nullptr || ASN1_TIME_to_tm(time, &parts) != 1) return {};
   return WallTime(std::chrono::seconds(timegm(&parts)));
+}
+
+std::string SerialHex(const ASN1_INTEGER* serial) {
+  const std::unique_ptr<BIGNUM, Free<BN_free>> number(ASN1_INTEGER_to_BN(serial, nullptr));
+  char* hex = BN_bn2hex(number.get());
+  const std::string text = hex != nullptr ? hex : "";
+  OPENSSL_free(hex);
+  return text;
+}
+
+std::string NameText(const X509_NAME* name) {
+  const Buffer buffer(BIO_new(BIO_s_mem()));
+  X509_NAME_print_ex(buffer.get(), name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB);
+  return std::string(Content(buffer));
+}
+
+std::string DerDigest(int size, unsigned char* der) {
+  if (size <= 0) return "";
+  const std::string hex =
+      Digest::Of(std::as_bytes(std::span(der, static_cast<std::size_t>(size)))).hex();
+  OPENSSL_free(der);
+  return hex;
+}
+
+std::string Fingerprint(X509* certificate) {
+  unsigned char* der = nullptr;
+  const int size = i2d_X509(certificate, &der);
+  return DerDigest(size, der);
 }
 
 }  // namespace fedmeta::x509

@@ -27,6 +27,7 @@ struct Free {
 using Certificate = std::unique_ptr<X509, Free<X509_free>>;
 using Request = std::unique_ptr<X509_REQ, Free<X509_REQ_free>>;
 using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
+using Crl = std::unique_ptr<X509_CRL, Free<X509_CRL_free>>;
 using Buffer = std::unique_ptr<BIO, Free<BIO_free_all>>;
 
 /// Subject alternative names, as the raw bytes that stand there; `other`: of a kind we do not use.
@@ -45,12 +46,21 @@ std::string_view Content(const Buffer& buffer);
 /// Every certificate of a PEM file, at least one.
 Result<std::vector<Certificate>> ParseCertificates(std::string_view pem,
                                                    const std::filesystem::path& path);
+/// Every revocation list of a PEM file, at least one.
+Result<std::vector<Crl>> ParseCrls(std::string_view pem, const std::filesystem::path& path);
 Result<Request> ParseRequest(std::string_view pem, const std::filesystem::path& path);
 Result<Key> ParseKey(std::string_view pem, const std::filesystem::path& path);
 
 AlternativeNames NamesOf(X509* certificate);
 AlternativeNames NamesOf(X509_REQ* request);
 bool IsP256(const EVP_PKEY* key);
+/// {} for no time.
 WallTime ToWallTime(const ASN1_TIME* time);
+std::string SerialHex(const ASN1_INTEGER* serial);
+/// RFC 2253, as text.
+std::string NameText(const X509_NAME* name);
+/// SHA-256 in hexadecimal of what an i2d function allocated; frees it.
+std::string DerDigest(int size, unsigned char* der);
+std::string Fingerprint(X509* certificate);
 
 }  // namespace fedmeta::x509

@@ -61,18 +61,34 @@ class Mlp(nn.Module):
 
 
 class Norm(nn.Module):
-    """Statistics of the batch at hand, or of groups of channels of each example; no running averages, in evaluation either."""
+    """Statistics of groups of channels of each example, of the batch at hand, or running ones.
 
-    def __init__(self, channels, kind, gamma):
+    Running ones serve in evaluation mode ("frozen": always) where the model has any; training mode takes the batch at
+    hand and leaves them alone.
+    """
+
+    def __init__(self, channels, kind, gamma, running):
         super().__init__()
-        self.groups = None if kind == "batch" else 4 if channels % 4 == 0 else 1
+        self.kind = kind
+        self.groups = 4 if channels % 4 == 0 else 1
         self.weight = nn.Parameter(torch.ones(channels)) if gamma else None
         self.bias = nn.Parameter(torch.zeros(channels))
+        self.running = running
+        self.keep_next = False  # take the statistics of the next batch as running ones
+        if running:
+            self.register_buffer("running_mean", torch.zeros(channels))
+            self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x):
-        if self.groups is None:
-            return torch.batch_norm(x, self.weight, self.bias, None, None, True, 0.0, 1e-5, True)
-        return functional.group_norm(x, self.groups, self.weight, self.bias)
+        if self.kind == "group":
+            return functional.group_norm(x, self.groups, self.weight, self.bias)
+        if self.keep_next:
+            self.running, self.keep_next = True, False
+            self.register_buffer("running_mean", x.mean((0, 2, 3)))
+            self.register_buffer("running_var", x.var((0, 2, 3), unbiased=False))
+        if self.running and (self.kind == "frozen" or not self.training):
+            return torch.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, False, 0.0, 1e-5, True)
+        return torch.batch_norm(x, self.weight, self.bias, None, None, True, 0.0, 1e-5, True)
 
 
 class Conv4Block(nn.Module):
@@ -82,7 +98,9 @@ class Conv4Block(nn.Module):
         stride = 2 if settings["downsample"] == "stride" else 1
         normalised = settings["normalization"] != "none"
         self.conv = nn.Conv2d(channels, settings["filters"], 3, stride=stride, padding=1, bias=not normalised)
-        self.norm = Norm(settings["filters"], settings["normalization"], settings["gamma"]) if normalised else nn.Identity()
+        self.norm = nn.Identity()
+        if normalised:
+            self.norm = Norm(settings["filters"], settings["normalization"], settings["gamma"], settings["running"])
 
     def forward(self, x):
         x = self.norm(self.conv(x))
@@ -96,7 +114,7 @@ class Conv4(nn.Module):
     def __init__(self, input_shape, outputs, **settings):
         super().__init__()
         defaults = {"filters": 64, "downsample": "pool", "readout": "flatten", "normalization": "batch",
-                    "gamma": True, "activation": "relu", "pooling": "max"}
+                    "gamma": True, "activation": "relu", "pooling": "max", "running": False}
         self.settings = {**defaults, **settings}
         channels = [input_shape[0]] + [self.settings["filters"]] * 3
         self.blocks = nn.ModuleList(Conv4Block(c, self.settings) for c in channels)
@@ -128,8 +146,9 @@ def assignment(metadata):
 
 
 def build(path):
-    """The nn.Module that a file describes, with its weights. Models: mlp, conv4."""
+    """The nn.Module that a file describes, with its weights, in evaluation mode. Models: mlp, conv4."""
     _, metadata = read(path)
+    state = load(path)
     described = assignment(metadata)
     name = described["model"]["name"]
     settings = dict(described["model"].get("settings", {}))
@@ -142,22 +161,32 @@ def build(path):
             count *= extent
         model = Mlp(count, outputs, **settings)
     elif name == "conv4":
-        model = Conv4(shape, outputs, **settings)
+        settings.pop("statistics_momentum", None)
+        model = Conv4(shape, outputs, running="blocks.0.norm.running_mean" in state, **settings)
+        # Whether adapt() ends with the statistics of the support set, as fedmeta's own adaptation does.
+        by_support = {"batch": described.get("transductive") is False, "local": True}
+        model.statistics_of_support = by_support.get(model.settings["normalization"], False)
     else:
         raise ValueError(f"build() knows the models mlp and conv4, not {name}; load() gives the weights")
-    model.load_state_dict(load(path))
-    return model
+    model.load_state_dict(state)
+    return model.eval()
 
 
 def adapt(model, inputs, targets, steps, learning_rate, loss=functional.cross_entropy):
     """A copy of the model after `steps` steps of gradient descent on the support set (inputs, targets)."""
-    adapted = copy.deepcopy(model)
+    adapted = copy.deepcopy(model).train()
     optimizer = torch.optim.SGD(adapted.parameters(), lr=learning_rate)
     for _ in range(steps):
         optimizer.zero_grad()
         loss(adapted(inputs), targets).backward()
         optimizer.step()
-    return adapted
+    if getattr(adapted, "statistics_of_support", False):
+        for module in adapted.modules():
+            if isinstance(module, Norm):
+                module.keep_next = True
+        with torch.no_grad():
+            adapted(inputs)
+    return adapted.eval()
 
 
 def default_path():

@@ -59,8 +59,8 @@ ordered_json ManifestObject(const ManifestFacts& facts, WallTime started) {
   return object;
 }
 
-/// The tensors of the first segment keep their `state_dict` names; those of further segments, which
-/// may repeat them, are prefixed.
+/// The tensors of the first segment and buffers keep their `state_dict` names; others of further
+/// segments, which may repeat them, are prefixed.
 SafeTensors ToSafeTensors(const StateLayout& layout, std::span<const float> state,
                           const std::map<std::string, std::string>& metadata) {
   SafeTensors content{metadata, {}};
@@ -69,7 +69,8 @@ SafeTensors ToSafeTensors(const StateLayout& layout, std::span<const float> stat
     for (std::size_t t = 0; t < segment.tensors.size(); ++t) {
       const TensorSpec& tensor = segment.tensors[t];
       const std::size_t begin = layout.offset(s, t), end = layout.offset(s, t + 1);
-      content.tensors.push_back({s == 0 ? tensor.name : segment.name + "/" + tensor.name,
+      const bool of_model = s == 0 || tensor.kind == TensorKind::kBuffer;
+      content.tensors.push_back({of_model ? tensor.name : segment.name + "/" + tensor.name,
                                  tensor.shape,
                                  {state.begin() + static_cast<std::ptrdiff_t>(begin),
                                   state.begin() + static_cast<std::ptrdiff_t>(end)}});

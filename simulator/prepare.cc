@@ -101,6 +101,15 @@ Result<Leg> PrepareLeg(const v1::Experiment& experiment, const LearnRegistries& 
   FEDMETA_ASSIGN_OR_RETURN(const auto model, MakeModel(registries.models, assignment.model(),
                                                        {.input_shape = shape.input_shape,
                                                         .outputs = assignment.outputs()}));
+  if (experiment.evaluation().has_transductive()) {
+    assignment.set_transductive(experiment.evaluation().transductive());
+    if (assignment.transductive() && model->normalization() != NormalizationStatistics::kBatch) {
+      return Error(ErrorCode::kInvalidArgument,
+                   "evaluation.transductive: true needs a model that normalises by the batch at "
+                   "hand, which " +
+                       assignment.model().name() + " does not; set it to false or remove it");
+    }
+  }
   Leg leg;
   leg.name = choice.name() + (alternatives > 1 ? "-" + std::to_string(alternative + 1) : "");
   leg.method = choice.name();

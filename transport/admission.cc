@@ -7,14 +7,28 @@
 
 namespace fedmeta {
 
+Error ForPeer(const Error& error) {
+  if (error.code() != ErrorCode::kUnavailable) return error;
+  return {
+      ErrorCode::kUnavailable,
+      "the coordinator serves nobody: its list of revoked certificates is stale or missing, and "
+      "its operator has to bring a new one"};
+}
+
 Result<ClientId> Admission::Check(const grpc::CallbackServerContext& context) {
   auto client = Decide(context);
-  if (!client.ok()) LogOnce(client.error(), context.peer());
-  return client;
+  if (client.ok()) return client;
+  if (refused_) refused_(client.error().code());
+  LogOnce(client.error(), context.peer());
+  return ForPeer(client.error());
 }
 
 Result<ClientId> Admission::Decide(const grpc::CallbackServerContext& context) const {
   FEDMETA_ASSIGN_OR_RETURN(const IdentityUri peer, PeerIdentity(context.auth_context().get()));
+  if (const Status counts = identity_->CheckPeer(PeerCertificates(context.auth_context().get()));
+      !counts.ok()) {
+    return counts.error().WithContext(peer.ToString());
+  }
   const auto refuse = [&](const std::string& why) {
     return Error(ErrorCode::kPermissionDenied, peer.ToString() + " " + why);
   };

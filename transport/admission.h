@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <string>
@@ -10,25 +12,39 @@
 #include "fedmeta/core/ids.h"
 #include "fedmeta/core/logger.h"
 #include "fedmeta/core/result.h"
+#include "fedmeta/identity/identity_source.h"
 
 namespace fedmeta {
 
+/// What a peer is told of an error: nothing of the coordinator's own files.
+Error ForPeer(const Error& error);
+
 /// Decides before every handler whether the peer may call: a client of this federation whom a
-/// member pattern covers. Thread-safe.
+/// member pattern covers, and whose certificates still count (IdentitySource::CheckPeer).
+/// Thread-safe.
 class Admission {
  public:
-  Admission(std::string federation, std::vector<std::string> members, Logger& logger)
-      : federation_(std::move(federation)), members_(std::move(members)), logger_(logger) {}
+  /// `refused`, if set, hears of each refused call.
+  Admission(std::shared_ptr<const IdentitySource> identity, std::vector<std::string> members,
+            std::function<void(ErrorCode)> refused, Logger& logger)
+      : identity_(std::move(identity)),
+        federation_(identity_->credentials()->identity.federation),
+        members_(std::move(members)),
+        refused_(std::move(refused)),
+        logger_(logger) {}
 
-  /// kUnauthenticated, kPermissionDenied; each reason is logged once.
+  /// kUnauthenticated, kPermissionDenied, kUnavailable (it cannot be told whether a certificate is
+  /// revoked); each reason is logged once.
   Result<ClientId> Check(const grpc::CallbackServerContext& context);
 
  private:
   Result<ClientId> Decide(const grpc::CallbackServerContext& context) const;
   void LogOnce(const Error& error, const std::string& peer);
 
+  const std::shared_ptr<const IdentitySource> identity_;
   const std::string federation_;
   const std::vector<std::string> members_;
+  const std::function<void(ErrorCode)> refused_;
   Logger& logger_;
   std::mutex mutex_;
   std::set<std::string> logged_;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <string>
@@ -7,7 +9,7 @@
 #include "fedmeta/core/clock.h"
 #include "fedmeta/core/logger.h"
 #include "fedmeta/core/result.h"
-#include "fedmeta/identity/credentials.h"
+#include "fedmeta/identity/identity_source.h"
 #include "fedmeta/transport/dial_target.h"
 
 namespace fedmeta {
@@ -17,7 +19,10 @@ namespace fedmeta {
 /// Thread-safe.
 class ConnectionHealth {
  public:
-  ConnectionHealth(DialTarget target, const Credentials& credentials, Logger& logger);
+  /// `changed`, if set, hears when the coordinator is reached and when it is lost.
+  ConnectionHealth(std::shared_ptr<const DialTarget> target,
+                   std::shared_ptr<const IdentitySource> identity,
+                   std::function<void(bool reached)> changed, Logger& logger);
 
   /// The coordinator answered a call, with whatever.
   void Answered();
@@ -26,12 +31,16 @@ class ConnectionHealth {
   Status Failed(const Error& error, const std::stop_token& stop);
 
  private:
-  const DialTarget target_;
-  const Credentials credentials_;
+  void SetReached(bool reached);
+
+  const std::shared_ptr<const DialTarget> target_;
+  const std::shared_ptr<const IdentitySource> identity_;
+  const std::function<void(bool)> changed_;
   Logger& logger_;
   const SystemClock clock_;
   std::mutex mutex_;
   bool answered_once_ = false;
+  bool reached_ = false;
   int refusals_ = 0;
   std::string reason_;  ///< as last logged; empty: the connection is well
   TimePoint lost_since_{};

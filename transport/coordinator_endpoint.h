@@ -60,6 +60,7 @@ class CoordinatorEndpoint {
 struct TransportLimits {
   std::uint64_t upload_idle_ms = 30'000;
   std::uint64_t minimum_bytes_per_second = 4096;
+  std::uint64_t connection_age_ms = 1'800'000;  ///< then the peer dials anew
 };
 
 }  // namespace fedmeta

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <stop_token>
@@ -8,7 +9,7 @@
 #include "fedmeta/core/digest.h"
 #include "fedmeta/core/logger.h"
 #include "fedmeta/core/result.h"
-#include "fedmeta/identity/credentials.h"
+#include "fedmeta/identity/identity_source.h"
 #include "fedmeta/v1/client.pb.h"
 #include "fedmeta/v1/round.pb.h"
 
@@ -19,8 +20,9 @@ namespace fedmeta {
 /// heartbeats run beside an upload; `stop` interrupts any call. Retries of transient failures
 /// happen inside, with backoff (1 s doubling to 30 s, jittered) and one log line at the first
 /// failure and at recovery; every call has a deadline and is idempotent by RoundKey.
-/// Errors: kUnavailable only after `give_up`; kPermissionDenied, kUnauthenticated,
-/// kInvalidArgument, kFailedPrecondition final; kCancelled.
+/// Errors: kUnavailable only after `give_up`; kPermissionDenied, kInvalidArgument,
+/// kFailedPrecondition final; kUnauthenticated final before the first answer, later an expired
+/// certificate that may be renewed; kCancelled.
 class CoordinatorLink {
  public:
   virtual ~CoordinatorLink() = default;
@@ -40,9 +42,13 @@ class CoordinatorLink {
 };
 
 /// gRPC with mutual TLS, verifying the coordinator's certificate, name and role; through an HTTP
-/// CONNECT proxy if the file says so (a refused proxy password is said as such).
+/// CONNECT proxy if the file says so (a refused proxy password is said as such). A renewed
+/// certificate of `identity` is used from the next call on. A coordinator whose certificate expired
+/// or was revoked reads as one that is not there. `reached` hears, on any thread, when the
+/// coordinator is first reached, lost and reached again; it does not block.
 Result<std::unique_ptr<CoordinatorLink>> MakeGrpcLink(const v1::CoordinatorAddress& address,
-                                                      const Credentials& credentials,
-                                                      Logger& logger);
+                                                      std::shared_ptr<IdentitySource> identity,
+                                                      Logger& logger,
+                                                      std::function<void(bool)> reached = {});
 
 }  // namespace fedmeta

@@ -5,7 +5,7 @@
 
 #include "fedmeta/core/result.h"
 #include "fedmeta/core/secret_bytes.h"
-#include "fedmeta/transport/host_port.h"
+#include "fedmeta/core/host_port.h"
 #include "fedmeta/v1/client.pb.h"
 
 namespace fedmeta {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fedmeta/transport/peer_identity.h"
 #include "fedmeta/transport/stream_pieces.h"
 
 namespace fedmeta {
@@ -12,6 +13,11 @@ class DownloadCall::Progress final : public CallHandle<DownloadCall>, public Sta
   Progress(DownloadCall& call, const TransportLimits& limits) : CallHandle(call), limits_(limits) {}
 
   void Waits(TimePoint now) { since_ = now; }
+
+  // A peer that takes nothing would hold back a status: the call is cut.
+  void End(const Error&) override {
+    With([](DownloadCall& call) { call.call_.TryCancel(); });
+  }
 
   void EndIfStalled(TimePoint now) override {
     // The piece that stands in the way holds back a status as well, so the call is cut.
@@ -40,6 +46,7 @@ DownloadCall::DownloadCall(const Context& context, grpc::CallbackServerContext& 
     return;
   }
   context.watch.Add(progress_);
+  context.calls.Add(progress_, PeerCertificates(call.auth_context().get()));
   WriteNext();
 }
 

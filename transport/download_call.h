@@ -22,6 +22,7 @@ class DownloadCall final : public grpc::ServerWriteReactor<v1::Piece> {
     const TransportLimits& limits;
     const Clock& clock;
     StallWatch& watch;
+    AdmittedCalls& calls;
   };
   DownloadCall(const Context& context, grpc::CallbackServerContext& call,
                std::shared_ptr<const Bytes> blob, std::uint64_t offset);

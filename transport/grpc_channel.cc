@@ -1,10 +1,10 @@
 #include "fedmeta/transport/grpc_channel.h"
 
 #include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
 #include "fedmeta/protocol/limits.h"
+#include "fedmeta/transport/reloading_credentials.h"
 #include "fedmeta/transport/tls_policy.h"
 
 namespace fedmeta {
@@ -32,7 +32,7 @@ void GoThroughProxy(const DialTarget& target, grpc::ChannelArguments& arguments)
 }  // namespace
 
 std::shared_ptr<grpc::Channel> MakeChannel(const DialTarget& target,
-                                           const Credentials& credentials) {
+                                           std::shared_ptr<const IdentitySource> identity) {
   RequireTls13();
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(static_cast<int>(kMaximumMessageBytes));
@@ -48,12 +48,9 @@ std::shared_ptr<grpc::Channel> MakeChannel(const DialTarget& target,
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // not that of the environment
   if (target.proxy) GoThroughProxy(target, arguments);
-  const grpc::SslCredentialsOptions tls{
-      .pem_root_certs = credentials.trust_pem,
-      .pem_private_key = std::string(credentials.key_pem.Expose()),
-      .pem_cert_chain = credentials.certificate_pem};
   const std::string dialled = target.proxy ? target.proxy->at.ToString() : target.address;
-  return grpc::CreateCustomChannel(dialled, grpc::SslCredentials(tls), arguments);
+  return grpc::CreateCustomChannel(dialled, CheckingChannelCredentials(std::move(identity)),
+                                   arguments);
 }
 
 }  // namespace fedmeta

@@ -9,9 +9,9 @@
 #include "fedmeta/core/bytes.h"
 #include "fedmeta/transport/backoff.h"
 #include "fedmeta/transport/connection_health.h"
+#include "fedmeta/transport/coordinator_line.h"
 #include "fedmeta/transport/coordinator_link.h"
 #include "fedmeta/transport/dial_target.h"
-#include "fedmeta/transport/grpc_channel.h"
 #include "fedmeta/transport/grpc_status.h"
 #include "fedmeta/transport/peer_identity.h"
 #include "fedmeta/transport/stream_pieces.h"
@@ -35,9 +35,11 @@ Duration StreamTimeout(std::size_t bytes) {
          Duration(static_cast<Duration::rep>(bytes * 1000 / kSlowestBytesPerSecond));
 }
 
+/// What is refused for a certificate counts as such, too: before the first answer ConnectionHealth
+/// gives up on it, and later the certificate may be renewed.
 bool IsTransient(ErrorCode code) {
   return code == ErrorCode::kUnavailable || code == ErrorCode::kDeadlineExceeded ||
-         code == ErrorCode::kCancelled;
+         code == ErrorCode::kCancelled || code == ErrorCode::kUnauthenticated;
 }
 
 /// One try of one call: its deadline, and its end when `stop` is asked for.
@@ -56,11 +58,11 @@ class Try {
 
 class GrpcLink final : public CoordinatorLink {
  public:
-  GrpcLink(DialTarget target, const Credentials& credentials, Logger& logger)
-      : identity_(credentials.identity),
-        channel_(MakeChannel(target, credentials)),
-        stub_(v1::Coordinator::NewStub(channel_)),
-        health_(std::move(target), credentials, logger) {}
+  GrpcLink(std::shared_ptr<const DialTarget> target, std::shared_ptr<const IdentitySource> identity,
+           Logger& logger, std::function<void(bool)> reached)
+      : identity_(identity->credentials()->identity),
+        line_(target, identity),
+        health_(std::move(target), std::move(identity), std::move(reached), logger) {}
 
   Result<v1::Welcome> Join(const v1::ClientHello& hello, std::stop_token stop) override {
     auto welcome = Unary<v1::Welcome>(&v1::Coordinator::Stub::Join, hello, kCallTimeout, stop);
@@ -112,8 +114,9 @@ class GrpcLink final : public CoordinatorLink {
 
  private:
   /// Who answered, before the answer counts.
-  Status CheckCoordinator(const grpc::ClientContext& context) const {
+  Status CheckCoordinator(const grpc::ClientContext& context, CoordinatorLine::Dialled& by) {
     FEDMETA_ASSIGN_OR_RETURN(const IdentityUri peer, PeerIdentity(context.auth_context().get()));
+    FEDMETA_RETURN_IF_ERROR(line_.CheckAnswer(by, PeerCertificates(context.auth_context().get())));
     if (peer.role == IdentityRole::kCoordinator && peer.federation == identity_.federation)
       return {};
     return Error(ErrorCode::kPermissionDenied, "the server answers as " + peer.ToString() +
@@ -121,9 +124,13 @@ class GrpcLink final : public CoordinatorLink {
                                                    identity_.federation + "'");
   }
 
-  Status Verdict(const grpc::ClientContext& context, const grpc::Status& status) const {
-    if (!status.ok()) return FromGrpc(status);
-    return CheckCoordinator(context);
+  Status Verdict(const grpc::ClientContext& context, const grpc::Status& status,
+                 CoordinatorLine::Dialled& by) {
+    if (status.ok()) return CheckCoordinator(context, by);
+    const Error error = FromGrpc(status);
+    // Our certificate has expired since the handshake; perhaps there is a renewed one.
+    if (error.code() == ErrorCode::kUnauthenticated) line_.Drop(by);
+    return error;
   }
 
   template <typename Response, typename Request>
@@ -133,8 +140,9 @@ class GrpcLink final : public CoordinatorLink {
                             const Request& request, Duration timeout, const std::stop_token& stop) {
     Try attempt(timeout, stop);
     Response response;
-    const grpc::Status status = (stub_.get()->*method)(attempt.context(), request, &response);
-    FEDMETA_RETURN_IF_ERROR(Verdict(*attempt.context(), status));
+    const auto by = line_.Current();
+    const grpc::Status status = (by->stub.get()->*method)(attempt.context(), request, &response);
+    FEDMETA_RETURN_IF_ERROR(Verdict(*attempt.context(), status, *by));
     return response;
   }
 
@@ -163,7 +171,8 @@ class GrpcLink final : public CoordinatorLink {
     v1::BlobRequest request;
     request.set_sha256(digest.bytes());
     request.set_offset(received);
-    const auto reader = stub_->Download(attempt.context(), request);
+    const auto by = line_.Current();
+    const auto reader = by->stub->Download(attempt.context(), request);
     v1::Piece piece;
     while (reader->Read(&piece)) {
       const std::span<const std::byte> data = AsBytes(piece.data());
@@ -177,7 +186,7 @@ class GrpcLink final : public CoordinatorLink {
       builder.Add(data);
       received += data.size();
     }
-    return Verdict(*attempt.context(), reader->Finish());
+    return Verdict(*attempt.context(), reader->Finish(), *by);
   }
 
   Status UploadRest(const v1::UploadHeader& header, std::span<const std::byte> payload,
@@ -189,7 +198,8 @@ class GrpcLink final : public CoordinatorLink {
     }
     Try attempt(StreamTimeout(payload.size()), stop);
     v1::UploadPosition position;
-    const auto writer = stub_->Upload(attempt.context(), &position);
+    const auto by = line_.Current();
+    const auto writer = by->stub->Upload(attempt.context(), &position);
     v1::UploadPiece piece;
     *piece.mutable_header() = header;
     bool open = writer->Write(piece);
@@ -200,7 +210,7 @@ class GrpcLink final : public CoordinatorLink {
       rest = rest.subspan(data.size());
     }
     if (open) writer->WritesDone();
-    FEDMETA_RETURN_IF_ERROR(Verdict(*attempt.context(), writer->Finish()));
+    FEDMETA_RETURN_IF_ERROR(Verdict(*attempt.context(), writer->Finish(), *by));
     if (!position.complete())
       return Error(ErrorCode::kUnavailable, "the coordinator has not the whole upload");
     return {};
@@ -229,14 +239,14 @@ class GrpcLink final : public CoordinatorLink {
   void AwaitConnection(const std::stop_token& stop) {
     constexpr int kSlices = 50;
     constexpr std::chrono::milliseconds kSlice{100};
+    const auto by = line_.Current();
     for (int slice = 0; slice < kSlices && !stop.stop_requested(); ++slice) {
-      if (channel_->WaitForConnected(std::chrono::system_clock::now() + kSlice)) return;
+      if (by->channel->WaitForConnected(std::chrono::system_clock::now() + kSlice)) return;
     }
   }
 
   const IdentityUri identity_;
-  const std::shared_ptr<grpc::Channel> channel_;
-  const std::unique_ptr<v1::Coordinator::Stub> stub_;
+  CoordinatorLine line_;
   ConnectionHealth health_;
   std::atomic<std::uint64_t> poll_ms_{kFirstPollMs};
 };
@@ -244,11 +254,13 @@ class GrpcLink final : public CoordinatorLink {
 }  // namespace
 
 Result<std::unique_ptr<CoordinatorLink>> MakeGrpcLink(const v1::CoordinatorAddress& address,
-                                                      const Credentials& credentials,
-                                                      Logger& logger) {
+                                                      std::shared_ptr<IdentitySource> identity,
+                                                      Logger& logger,
+                                                      std::function<void(bool)> reached) {
   FEDMETA_ASSIGN_OR_RETURN(DialTarget target, ParseDialTarget(address));
   return std::unique_ptr<CoordinatorLink>(
-      std::make_unique<GrpcLink>(std::move(target), credentials, logger));
+      std::make_unique<GrpcLink>(std::make_shared<const DialTarget>(std::move(target)),
+                                 std::move(identity), logger, std::move(reached)));
 }
 
 }  // namespace fedmeta

@@ -1,12 +1,13 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "fedmeta/core/logger.h"
 #include "fedmeta/core/result.h"
-#include "fedmeta/identity/credentials.h"
+#include "fedmeta/identity/identity_source.h"
 #include "fedmeta/transport/coordinator_endpoint.h"
 
 namespace fedmeta {
@@ -15,18 +16,22 @@ namespace fedmeta {
 /// mode. Before every handler: the peer's URI SAN must be a client of this federation that a member
 /// pattern covers, else PERMISSION_DENIED, logged with the reason. Pieces of at most 1 MiB; streams
 /// that idle or crawl are ended (TransportLimits); keepalive in both directions; a second server on
-/// one port is refused.
+/// one port is refused. A new connection uses the certificate that `identity` has by then, and no
+/// connection lasts for ever, so that a renewed one is taken by all; calls of a peer that no longer
+/// counts are ended.
 class GrpcServer {
  public:
   struct Options {
     std::string listen;  ///< host:port; port 0 takes a free one
     std::vector<std::string> members;
     TransportLimits limits;
+    /// Hears, on gRPC's threads, of each call that was refused before its handler.
+    std::function<void(ErrorCode)> refused = {};
   };
-  /// `endpoint` and `logger` outlive the server. Errors: kUnavailable "port in use",
-  /// kInvalidArgument.
+  /// `endpoint` and `logger` outlive the server; no other server uses `identity`. Errors:
+  /// kUnavailable "port in use", kInvalidArgument.
   static Result<std::unique_ptr<GrpcServer>> Start(const Options& options,
-                                                   const Credentials& credentials,
+                                                   std::shared_ptr<IdentitySource> identity,
                                                    CoordinatorEndpoint& endpoint, Logger& logger);
   virtual ~GrpcServer() = default;
   virtual int port() const = 0;

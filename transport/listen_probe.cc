@@ -3,7 +3,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
-#include "fedmeta/transport/host_port.h"
+#include "fedmeta/core/host_port.h"
 
 namespace fedmeta {
 

@@ -19,4 +19,15 @@ Result<IdentityUri> PeerIdentity(const grpc::AuthContext* context) {
   return identity;
 }
 
+std::string PeerCertificates(const grpc::AuthContext* context) {
+  std::string pem;
+  if (context == nullptr) return pem;
+  for (const char* property :
+       {GRPC_X509_PEM_CERT_PROPERTY_NAME, GRPC_X509_PEM_CERT_CHAIN_PROPERTY_NAME}) {
+    for (const grpc::string_ref& value : context->FindPropertyValues(property))
+      pem.append(value.data(), value.size());
+  }
+  return pem;
+}
+
 }  // namespace fedmeta

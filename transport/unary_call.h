@@ -6,6 +6,7 @@
 
 #include <grpcpp/support/server_callback.h>
 
+#include "fedmeta/transport/admitted_calls.h"
 #include "fedmeta/transport/coordinator_endpoint.h"
 #include "fedmeta/transport/grpc_status.h"
 
@@ -15,7 +16,7 @@ namespace fedmeta {
 /// else finds nothing. Holding the lock keeps the reactor alive, because it ends only after it was
 /// taken. Thread-safe.
 template <typename Call>
-class CallHandle {
+class CallHandle : public EndableCall {
  public:
   explicit CallHandle(Call& call) : call_(&call) {}
   /// The right and duty to Finish, once.
@@ -30,6 +31,9 @@ class CallHandle {
     if (call_ != nullptr) action(*call_);
     return call_ != nullptr;
   }
+  void End(const Error& error) override {
+    if (Call* call = Take()) call->Finish(ToGrpc(error));
+  }
 
  private:
   std::mutex mutex_;
@@ -43,6 +47,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   explicit UnaryCall(Response* response)
       : response_(response), handle_(std::make_shared<CallHandle<UnaryCall>>(*this)) {}
 
+  std::weak_ptr<EndableCall> handle() const { return handle_; }
   Done<Response> Answer() const {
     return [handle = handle_](Result<Response> result) {
       UnaryCall* call = handle->Take();

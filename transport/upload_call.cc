@@ -40,12 +40,14 @@ class UploadCall::Progress final : public CallHandle<UploadCall>, public Stallab
   bool waiting_ = false;
 };
 
-UploadCall::UploadCall(const Context& context, ClientId client, v1::UploadPosition* response)
+UploadCall::UploadCall(const Context& context, ClientId client, std::string certificates_pem,
+                       v1::UploadPosition* response)
     : context_(context),
       client_(std::move(client)),
       response_(response),
       progress_(std::make_shared<Progress>(*this, context.limits)) {
   context_.watch.Add(progress_);
+  context_.calls.Add(progress_, std::move(certificates_pem));
   progress_->With([&](UploadCall&) {
     progress_->Started(context_.clock.Now());
     ReadNext();

@@ -22,8 +22,10 @@ class UploadCall final : public grpc::ServerReadReactor<v1::UploadPiece> {
     const TransportLimits& limits;
     const Clock& clock;
     StallWatch& watch;
+    AdmittedCalls& calls;
   };
-  UploadCall(const Context& context, ClientId client, v1::UploadPosition* response);
+  UploadCall(const Context& context, ClientId client, std::string certificates_pem,
+             v1::UploadPosition* response);
 
  private:
   class Progress;

@@ -38,8 +38,9 @@ at::Tensor ChannelsLast(const at::Tensor& images) {
 
 class AutogradGradients final : public TaskGradients {
  public:
-  AutogradGradients(const Model& model, const Objective& objective)
-      : model_(model.Clone()), objective_(objective) {}
+  AutogradGradients(const Model& model, const Objective& objective,
+                    const at::Tensor& frozen_statistics)
+      : model_(model.Clone()), objective_(objective), frozen_statistics_(frozen_statistics) {}
 
   LossGradient Compute(const at::Tensor& parameters, const TaskSet& set,
                        bool with_curvature) const override {
@@ -49,7 +50,8 @@ class AutogradGradients final : public TaskGradients {
     at::Tensor inputs = set.inputs.to(parameters.scalar_type());
     // Double backward runs faster in the plain order.
     if (inputs.dim() == 4 && !with_curvature) inputs = ChannelsLast(inputs);
-    const at::Tensor outputs = model_->Forward(leaves, inputs);
+    const Tensors frozen = Split(frozen_statistics_, inputs);
+    const at::Tensor outputs = model_->Forward(leaves, {.inputs = inputs, .statistics = frozen});
     const at::Tensor loss = objective_.Loss(outputs, set.targets);
     Tensors gradients = torch::autograd::grad({loss}, leaves, {}, /*retain_graph=*/with_curvature,
                                               /*create_graph=*/with_curvature,
@@ -67,15 +69,37 @@ class AutogradGradients final : public TaskGradients {
     return result;
   }
 
-  MetricSums Measure(const at::Tensor& parameters, const TaskSet& set) const override {
-    const c10::NoGradGuard no_graph;
-    at::Tensor inputs = set.inputs.to(parameters.scalar_type());
-    if (inputs.dim() == 4) inputs = ChannelsLast(inputs);
-    const Tensors parts = SplitParameters(*model_, parameters.detach());
-    return objective_.Measure(model_->Forward(parts, inputs), set.targets);
+  MetricSums Measure(const at::Tensor& parameters, const TaskSet& set,
+                     const at::Tensor& statistics) const override {
+    const at::Tensor& given = statistics.defined() ? statistics : frozen_statistics_;
+    return objective_.Measure(Forward(parameters, set, given, nullptr), set.targets);
+  }
+
+  at::Tensor Statistics(const at::Tensor& parameters, const TaskSet& set) const override {
+    if (model_->statistics().empty()) return {};
+    Tensors own;
+    Forward(parameters, set, {}, &own);
+    return at::cat(own);
   }
 
  private:
+  at::Tensor Forward(const at::Tensor& parameters, const TaskSet& set, const at::Tensor& statistics,
+                     Tensors* batch_statistics) const {
+    const c10::NoGradGuard no_graph;
+    at::Tensor inputs = set.inputs.to(parameters.scalar_type());
+    if (inputs.dim() == 4) inputs = ChannelsLast(inputs);
+    const Tensors given = Split(statistics, inputs);
+    return model_->Forward(
+        SplitParameters(*model_, parameters.detach()),
+        {.inputs = inputs, .statistics = given, .batch_statistics = batch_statistics});
+  }
+
+  /// Flat statistics by tensor, of the type that the inputs have; none where undefined.
+  Tensors Split(const at::Tensor& statistics, const at::Tensor& inputs) const {
+    if (!statistics.defined()) return {};
+    return SplitStatistics(*model_, statistics.to(inputs.scalar_type()));
+  }
+
   /// d/dphi of <gradient(phi), v>, back through the graph of the gradient.
   at::Tensor HessianTimes(const Tensors& leaves, const Tensors& gradients,
                           const at::Tensor& v) const {
@@ -96,13 +120,14 @@ class AutogradGradients final : public TaskGradients {
 
   std::unique_ptr<Model> model_;
   Objective objective_;
+  at::Tensor frozen_statistics_;
 };
 
 }  // namespace
 
-std::unique_ptr<TaskGradients> MakeAutogradGradients(const Model& model,
-                                                     const Objective& objective) {
-  return std::make_unique<AutogradGradients>(model, objective);
+std::unique_ptr<TaskGradients> MakeAutogradGradients(const Model& model, const Objective& objective,
+                                                     const at::Tensor& frozen_statistics) {
+  return std::make_unique<AutogradGradients>(model, objective, frozen_statistics);
 }
 
 }  // namespace fedmeta

@@ -24,7 +24,8 @@ class Fedavg final : public TaskMeanLearner {
     const InnerResult inner = RunInnerLoop(gradients, theta, examples, LoopFor(examples.size()),
                                            &rng, /*with_curvature=*/false);
     if (inner.diverged) return std::nullopt;
-    return TaskOutcome{theta - inner.parameters, inner.last_pass};
+    return TaskOutcome{
+        .update = theta - inner.parameters, .sums = inner.last_pass, .adapted = inner.parameters};
   }
 
   double default_adaptation_rate() const override { return settings_.learning_rate(); }

@@ -78,9 +78,9 @@ class MetaLearner {
   virtual std::vector<Result<ClientUpdate>> ComputeUpdates(const LearnContext& context,
                                                            std::span<const float> state,
                                                            std::span<ClientWork> work) const = 0;
-  /// theta -> phi_k for each k of options.steps, in order: visit(k, phi) with phi flat [P] in
-  /// model.tensors() order. Stops early, without error, when the loss is no longer finite: later
-  /// steps are then not visited.
+  /// theta -> phi_k for each k of options.steps, in order (`state` is as exchanged; `gradients`
+  /// know its frozen statistics): visit(k, phi) with phi flat [P] in model.tensors() order. Stops
+  /// early, without error, when the loss is no longer finite: later steps are then not visited.
   virtual Status Adapt(const LearnContext& context, const TaskGradients& gradients,
                        std::span<const float> state, const TaskSet& support,
                        const AdaptOptions& options,

@@ -57,11 +57,16 @@ class MlpGradients final : public TaskGradients {
                : ComputeIn<float>(*floats_, parameters, set, with_curvature);
   }
 
-  MetricSums Measure(const at::Tensor& parameters, const TaskSet& set) const override {
+  MetricSums Measure(const at::Tensor& parameters, const TaskSet& set,
+                     const at::Tensor& /*statistics*/) const override {
     if (parameters.scalar_type() == at::kDouble) {
       return Forward<double>(*doubles_->Take(), parameters, set);
     }
     return Forward<float>(*floats_->Take(), parameters, set);
+  }
+
+  at::Tensor Statistics(const at::Tensor& /*parameters*/, const TaskSet& /*set*/) const override {
+    return {};
   }
 
  private:

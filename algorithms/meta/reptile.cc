@@ -30,7 +30,9 @@ class Reptile final : public TaskMeanLearner {
     const InnerResult inner =
         RunInnerLoop(gradients, theta, examples, loop_, &rng, /*with_curvature=*/false);
     if (inner.diverged) return std::nullopt;
-    return TaskOutcome{theta - inner.parameters, gradients.Measure(inner.parameters, task.query)};
+    return TaskOutcome{.update = theta - inner.parameters,
+                       .sums = gradients.Measure(inner.parameters, task.query),
+                       .adapted = inner.parameters};
   }
 
   double default_adaptation_rate() const override { return loop_.learning_rate; }

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "fedmeta/core/check.h"
+
 namespace fedmeta {
 namespace {
 
@@ -11,11 +13,14 @@ constexpr std::size_t kLargestFusedModel = 200'000;
 }  // namespace
 
 std::unique_ptr<TaskGradients> MakeTaskGradients(const Model& model, const Objective& objective,
-                                                 const at::Device& device) {
+                                                 const at::Device& device,
+                                                 const at::Tensor& frozen_statistics) {
+  FEDMETA_CHECK(frozen_statistics.defined() ==
+                (model.normalization() == NormalizationStatistics::kFrozen));
   if (device.is_cpu() && model.mlp_shape() && ParameterCount(model) <= kLargestFusedModel) {
     return MakeMlpGradients(model, objective);
   }
-  return MakeAutogradGradients(model, objective);
+  return MakeAutogradGradients(model, objective, frozen_statistics);
 }
 
 }  // namespace fedmeta

@@ -40,18 +40,29 @@ class TaskGradients {
   /// parameters: flat [P].
   virtual LossGradient Compute(const at::Tensor& parameters, const TaskSet& set,
                                bool with_curvature) const = 0;
-  /// Forward only.
-  virtual MetricSums Measure(const at::Tensor& parameters, const TaskSet& set) const = 0;
+  /// Forward only; normalises as training does.
+  MetricSums Measure(const at::Tensor& parameters, const TaskSet& set) const {
+    return Measure(parameters, set, {});
+  }
+  /// Forward only; normalises with `statistics` (flat, StatisticsCount), if defined.
+  virtual MetricSums Measure(const at::Tensor& parameters, const TaskSet& set,
+                             const at::Tensor& statistics) const = 0;
+  /// The set's own statistics at this point, flat [StatisticsCount], without a graph; undefined for
+  /// a model that has none.
+  virtual at::Tensor Statistics(const at::Tensor& parameters, const TaskSet& set) const = 0;
 };
 
-/// Any model, by autograd.
-std::unique_ptr<TaskGradients> MakeAutogradGradients(const Model& model,
-                                                     const Objective& objective);
+/// Any model, by autograd. `frozen_statistics`, where defined, replace those of the batch at hand.
+std::unique_ptr<TaskGradients> MakeAutogradGradients(const Model& model, const Objective& objective,
+                                                     const at::Tensor& frozen_statistics = {});
 /// An MLP (model.mlp_shape() set) by hand-written forward, backward and R-operator (Pearlmutter
 /// 1994), float32 or float64 on the CPU.
 std::unique_ptr<TaskGradients> MakeMlpGradients(const Model& model, const Objective& objective);
-/// The faster of the two that fits. Keeps its own clone of the model.
+/// The faster of the two that fits. Keeps its own clone of the model. A model with
+/// NormalizationStatistics::kFrozen needs its statistics (StatisticsOfState) as
+/// `frozen_statistics`; others must have none.
 std::unique_ptr<TaskGradients> MakeTaskGradients(const Model& model, const Objective& objective,
-                                                 const at::Device& device);
+                                                 const at::Device& device,
+                                                 const at::Tensor& frozen_statistics = {});
 
 }  // namespace fedmeta

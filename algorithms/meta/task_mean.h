@@ -10,11 +10,16 @@ namespace fedmeta {
 struct TaskOutcome {
   at::Tensor update;  ///< flat [P], float32
   MetricSums sums;    ///< examples, summed loss, correct after adaptation
+  /// phi_K, flat [P]: where the statistics of the task are taken, if the model has running ones.
+  at::Tensor adapted;
 };
 
 /// An algorithm whose update is the mean over a client's tasks of something that one task gives
 /// alone. Subclasses are that something. Tasks spread over the pool one by one; sums run in task
 /// order, so neither threads nor grouping show in the result.
+///
+/// Running statistics move by those of the round (MoveStatistics): the mean over its tasks of what
+/// the query set, or without one the support set, has at phi_K, where they will be used.
 class TaskMeanLearner : public ThetaLearner {
  public:
   std::vector<Result<ClientUpdate>> ComputeUpdates(const LearnContext& context,

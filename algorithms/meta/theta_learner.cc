@@ -8,6 +8,7 @@
 #include <c10/util/Exception.h>
 
 #include "fedmeta/algorithms/meta/libtorch_process.h"
+#include "fedmeta/algorithms/meta/running_statistics.h"
 #include "fedmeta/core/text.h"
 
 namespace fedmeta {
@@ -15,7 +16,7 @@ namespace {
 
 Status CheckAdaptation(const Model& model, std::span<const float> state, const TaskSet& support,
                        const AdaptOptions& options) {
-  const std::size_t expected = ParameterCount(model);
+  const std::size_t expected = StateSize(model);
   if (state.size() != expected) {
     return Error(ErrorCode::kInvalidArgument, "state must have " + std::to_string(expected) +
                                                   " coordinates, got " +
@@ -62,13 +63,28 @@ Error CurrentExceptionError() {
 
 Result<StateLayout> ThetaLearner::DescribeState(const Model& model) const {
   const auto tensors = model.tensors();
-  return StateLayout::Create({Segment{.name = "theta",
-                                      .rule = ServerRule::kOptimize,
-                                      .tensors = {tensors.begin(), tensors.end()}}});
+  std::vector<Segment> segments = {{.name = "theta",
+                                    .rule = ServerRule::kOptimize,
+                                    .tensors = {tensors.begin(), tensors.end()}}};
+  if (StateHasStatistics(model)) {
+    // Scale 0: whatever clients send, frozen statistics stay.
+    const bool frozen = model.normalization() == NormalizationStatistics::kFrozen;
+    const auto statistics = model.statistics();
+    segments.push_back({.name = "statistics",
+                        .rule = frozen ? ServerRule::kAccumulate : ServerRule::kMean,
+                        .scale = frozen ? 0.0 : 1.0,
+                        .tensors = {statistics.begin(), statistics.end()}});
+  }
+  return StateLayout::Create(std::move(segments));
 }
 
 Result<std::vector<float>> ThetaLearner::InitialState(const Model& model, Rng& rng) const {
-  return model.InitialParameters(rng);
+  std::vector<float> state = model.InitialParameters(rng);
+  if (StateHasStatistics(model)) {
+    const std::vector<float> statistics = InitialStatistics(model);
+    state.insert(state.end(), statistics.begin(), statistics.end());
+  }
+  return state;
 }
 
 Status ThetaLearner::Adapt(
@@ -89,8 +105,9 @@ Status ThetaLearner::Adapt(
   };
   try {
     const OneLibtorchThread one_thread;
-    RunInnerLoop(gradients, StateTensor(state, context.device), MoveTo(support, context.device),
-                 loop, options.rng, /*with_curvature=*/false, visit_wanted);
+    RunInnerLoop(gradients, StateTensor(state.first(ParameterCount(context.model)), context.device),
+                 MoveTo(support, context.device), loop, options.rng, /*with_curvature=*/false,
+                 visit_wanted);
   } catch (...) {
     return CurrentExceptionError().WithContext("adaptation");
   }

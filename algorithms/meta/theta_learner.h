@@ -5,8 +5,9 @@
 
 namespace fedmeta {
 
-/// An algorithm whose state is one segment "theta", all tensors of the model, and that adapts by
-/// the shared inner loop.
+/// An algorithm whose state is a segment "theta", all tensors of the model, beside which a segment
+/// "statistics" stands where the model's running statistics are averaged or frozen
+/// (running_statistics.h), and that adapts by the shared inner loop.
 class ThetaLearner : public MetaLearner {
  public:
   Result<StateLayout> DescribeState(const Model& model) const final;

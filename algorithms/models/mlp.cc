@@ -30,8 +30,8 @@ class Mlp final : public Model {
 
   std::span<const TensorSpec> tensors() const override { return tensors_; }
 
-  at::Tensor Forward(Parameters parameters, const at::Tensor& inputs) const override {
-    at::Tensor values = inputs.flatten(1);
+  at::Tensor Forward(Parameters parameters, const ForwardArguments& arguments) const override {
+    at::Tensor values = arguments.inputs.flatten(1);
     for (std::size_t i = 0; i < parameters.size(); i += 2) {
       values = at::linear(values, parameters[i], parameters[i + 1]);
       if (i + 2 < parameters.size()) values = Activate(values);

@@ -48,7 +48,7 @@ Result<std::vector<std::size_t>> ReadList(const std::filesystem::path& path,
     const auto found = known.find(line.substr(0, second));
     if (found == known.end()) {
       return Refuse(path.string() + ", line " + std::to_string(number) +
-                    ": the source has no class '" + line + "'");
+                    ": the source has no such class");
     }
     classes.insert(found->second);
   }
@@ -73,8 +73,7 @@ Result<ClassSplit> ReadSplit(const std::filesystem::path& folder, const Dataset&
   for (const auto* part : {&split.train, &split.validation, &split.test}) {
     for (const std::size_t c : *part) {
       if (used[c]) {
-        return Refuse("partition.split_dir " + folder.string() + ": class '" + names[c] +
-                      "' stands in two lists");
+        return Refuse("partition.split_dir " + folder.string() + ": a class stands in two lists");
       }
       used[c] = true;
     }

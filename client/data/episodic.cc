@@ -43,9 +43,8 @@ class EpisodicTasks final : public TaskGenerator {
                  std::to_string(ways_) + " ways of " + std::to_string(Shots(shots)) +
                      " shots and " + std::to_string(queries_) + " queries need " +
                      std::to_string(ways_) + " classes of at least " + std::to_string(needed) +
-                     " examples, this client has " + std::to_string(usable) +
-                     (TurnsAsClasses(part) > 1 ? " and 4 turns of each" : "") + " (" +
-                     std::to_string(held_.classes.size()) + " classes of any size)");
+                     " examples, this client has fewer" +
+                     (TurnsAsClasses(part) > 1 ? ", 4 turns of each included" : ""));
   }
 
   // Classes first, then the queries of all of them, then shot by shot: an episode with more shots

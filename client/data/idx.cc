@@ -18,8 +18,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Error Refuse(const fs::path& path, const std::string& why) {
-  return {ErrorCode::kInvalidArgument, path.string() + ": " + why};
+/// `named`: folder and kind. The files' own names stay out of errors, as rows and values do: errors
+/// leave the site.
+Error Refuse(const std::string& named, const std::string& why) {
+  return {ErrorCode::kInvalidArgument, named + ": " + why};
 }
 
 class IdxDataset final : public Dataset {
@@ -95,12 +97,12 @@ Result<fs::path> FindOne(const fs::path& folder, const std::string& part,
     return Error(ErrorCode::kNotFound,
                  folder.string() + ": looked for " + looked_for + ", found none; see source.part");
   }
-  return Refuse(folder, "looked for " + looked_for + ", found " + Join(found, ", ") +
-                            "; choose one by source.part");
+  return Refuse(folder.string(), "looked for " + looked_for + ", found " +
+                                     std::to_string(found.size()) + "; choose by source.part");
 }
 
-Result<std::vector<std::int32_t>> ReadLabels(const fs::path& path) {
-  FEDMETA_ASSIGN_OR_RETURN(const IdxFile file, ReadIdxFile(path, 1));
+Result<std::vector<std::int32_t>> ReadLabels(const fs::path& path, const std::string& named) {
+  FEDMETA_ASSIGN_OR_RETURN(const IdxFile file, ReadIdxFile(path, named, 1));
   std::vector<std::int32_t> labels(file.extents[0]);
   for (std::size_t i = 0; i < labels.size(); ++i) {
     if (file.type == IdxType::kUnsignedByte) {
@@ -110,8 +112,7 @@ Result<std::vector<std::int32_t>> ReadLabels(const fs::path& path) {
     const unsigned value = (unsigned{file.bytes[2 * i]} << 8) | file.bytes[2 * i + 1];
     labels[i] = static_cast<std::int16_t>(value);
     if (labels[i] < 0) {
-      return Refuse(path, "the label of record " + std::to_string(i) +
-                              " (counted from 0) is negative; labels are 0 to 32767");
+      return Refuse(named, "at least one is negative; labels are 0 to 32767");
     }
   }
   return labels;
@@ -126,7 +127,8 @@ std::vector<std::string> SplitTabs(const std::string& line) {
 
 // PART-classes.tsv, where it lies beside the images: a header, then class_id, ..., alphabet,
 // character.
-Result<std::vector<std::string>> ReadClassNames(const fs::path& path, std::size_t classes) {
+Result<std::vector<std::string>> ReadClassNames(const fs::path& path, const std::string& named,
+                                                std::size_t classes) {
   if (!fs::exists(path)) return std::vector<std::string>();
   FEDMETA_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   std::istringstream in(text);
@@ -140,21 +142,20 @@ Result<std::vector<std::string>> ReadClassNames(const fs::path& path, std::size_
   const std::size_t character = column("character");
   const std::size_t id = column("class_id");
   if (std::max({alphabet, character, id}) >= header.size()) {
-    return Refuse(path, "line 1: expected columns class_id, alphabet and character");
+    return Refuse(named, "line 1: expected columns class_id, alphabet and character");
   }
   std::vector<std::string> names;
   while (std::getline(in, line)) {
     const std::vector<std::string> fields = SplitTabs(line);
     if (fields.size() != header.size() || fields[id] != std::to_string(names.size())) {
-      return Refuse(path, "line " + std::to_string(names.size() + 2) + ": expected " +
-                              std::to_string(header.size()) + " fields with class_id " +
-                              std::to_string(names.size()));
+      return Refuse(named, "expected " + std::to_string(header.size()) +
+                               " fields a line and class_id counting up from 0");
     }
     names.push_back(fields[alphabet] + "/" + fields[character]);
   }
   if (names.size() != classes) {
-    return Refuse(path, "names " + std::to_string(names.size()) + " classes, the labels have " +
-                            std::to_string(classes));
+    return Refuse(named, "names " + std::to_string(names.size()) + " classes, the labels have " +
+                             std::to_string(classes));
   }
   return names;
 }
@@ -169,20 +170,22 @@ Result<OpenedSource> OpenIdx(const v1::IdxSettings& settings) {
   FEDMETA_ASSIGN_OR_RETURN(
       const fs::path label_path,
       FindOne(folder, part, std::array<std::string, 2>{"labels-idx1-ubyte", "labels-idx1-int16"}));
-  FEDMETA_ASSIGN_OR_RETURN(IdxFile images, ReadIdxFile(image_path, 3));
+  const std::string named_images = folder.string() + ": the images";
+  const std::string named_labels = folder.string() + ": the labels";
+  FEDMETA_ASSIGN_OR_RETURN(IdxFile images, ReadIdxFile(image_path, named_images, 3));
   if (images.type != IdxType::kUnsignedByte) {
-    return Refuse(image_path, "holds int16 pixels, expected unsigned bytes");
+    return Refuse(named_images, "holds int16 pixels, expected unsigned bytes");
   }
-  FEDMETA_ASSIGN_OR_RETURN(std::vector<std::int32_t> labels, ReadLabels(label_path));
+  FEDMETA_ASSIGN_OR_RETURN(std::vector<std::int32_t> labels, ReadLabels(label_path, named_labels));
   if (labels.size() != images.extents[0]) {
-    return Refuse(label_path, "has " + std::to_string(labels.size()) + " labels, but " +
-                                  image_path.filename().string() + " has " +
-                                  std::to_string(images.extents[0]) + " images");
+    return Refuse(named_labels, "are " + std::to_string(labels.size()) + ", the images " +
+                                    std::to_string(images.extents[0]));
   }
   const int classes = *std::max_element(labels.begin(), labels.end()) + 1;
   FEDMETA_ASSIGN_OR_RETURN(
       std::vector<std::string> names,
-      ReadClassNames(folder / (part + "-classes.tsv"), static_cast<std::size_t>(classes)));
+      ReadClassNames(folder / (part + "-classes.tsv"), folder.string() + ": the class names",
+                     static_cast<std::size_t>(classes)));
   OpenedSource opened;
   opened.dataset = std::make_shared<const IdxDataset>(std::move(images), std::move(labels),
                                                       std::move(names), settings.normalize());

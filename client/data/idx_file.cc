@@ -56,24 +56,18 @@ std::uint32_t BigEndian(std::span<const std::uint8_t> bytes) {
          (std::uint32_t{bytes[2]} << 8) | std::uint32_t{bytes[3]};
 }
 
-std::string Hex(std::uint32_t value) {
-  char text[16];
-  std::snprintf(text, sizeof(text), "0x%08x", value);
-  return text;
-}
-
 std::size_t ElementSize(IdxType type) { return type == IdxType::kInt16 ? 2 : 1; }
 
-Error Refuse(const std::filesystem::path& path, const std::string& why) {
-  return {ErrorCode::kInvalidArgument, path.string() + ": " + why};
+Error Refuse(const std::string& named, const std::string& why) {
+  return {ErrorCode::kInvalidArgument, named + ": " + why};
 }
 
-Result<std::uint64_t> DeclaredBytes(const std::filesystem::path& path, const IdxFile& file) {
+Result<std::uint64_t> DeclaredBytes(const std::string& named, const IdxFile& file) {
   std::uint64_t bytes = ElementSize(file.type);
   for (const std::uint32_t extent : file.extents) {
-    if (extent == 0) return Refuse(path, "the header declares no examples or empty ones");
+    if (extent == 0) return Refuse(named, "the header declares no examples or empty ones");
     if (bytes > std::numeric_limits<std::uint64_t>::max() / extent) {
-      return Refuse(path, "the header declares more bytes than can be counted");
+      return Refuse(named, "the header declares more bytes than can be counted");
     }
     bytes *= extent;
   }
@@ -82,54 +76,51 @@ Result<std::uint64_t> DeclaredBytes(const std::filesystem::path& path, const Idx
 
 }  // namespace
 
-Result<IdxFile> ReadIdxFile(const std::filesystem::path& path, std::size_t extents) {
+Result<IdxFile> ReadIdxFile(const std::filesystem::path& path, const std::string& named,
+                            std::size_t extents) {
   std::error_code failure;
   const std::uint64_t file_size = std::filesystem::file_size(path, failure);
-  if (failure) return Error(ErrorCode::kNotFound, path.string() + ": " + failure.message());
+  if (failure) return Error(ErrorCode::kNotFound, named + ": " + failure.message());
   Stream stream(path);
-  if (!stream.is_open()) return Error(ErrorCode::kNotFound, path.string() + ": cannot be opened");
+  if (!stream.is_open()) return Error(ErrorCode::kNotFound, named + ": cannot be opened");
 
   std::vector<std::uint8_t> header(4 + 4 * extents);
   const bool whole_header = stream.Read(header) == header.size();
-  if (stream.damaged()) return Refuse(path, "damaged or truncated compression");
+  if (stream.damaged()) return Refuse(named, "damaged or truncated compression");
   if (!whole_header) {
-    return Refuse(path, "ends within the header of " + std::to_string(header.size()) + " bytes");
+    return Refuse(named, "ends within the header of " + std::to_string(header.size()) + " bytes");
   }
-  const std::uint32_t magic = BigEndian(std::span(header).first(4));
-  const auto expected = static_cast<std::uint32_t>(0x0800 + extents);
   IdxFile file;
   file.type = static_cast<IdxType>(header[2]);
   if (header[0] != 0 || header[1] != 0 || header[3] != extents ||
       (file.type != IdxType::kUnsignedByte && file.type != IdxType::kInt16)) {
-    return Refuse(path, "magic " + Hex(magic) + ", expected " + Hex(expected) +
-                            " (unsigned bytes) or " + Hex(expected + 0x0300) + " (int16)");
+    return Refuse(named, "is no IDX file of " + std::to_string(extents) +
+                             " extents with unsigned bytes or int16: another magic");
   }
   for (std::size_t i = 0; i < extents; ++i) {
     file.extents.push_back(BigEndian(std::span(header).subspan(4 + 4 * i, 4)));
   }
-  FEDMETA_ASSIGN_OR_RETURN(const std::uint64_t bytes, DeclaredBytes(path, file));
+  FEDMETA_ASSIGN_OR_RETURN(const std::uint64_t bytes, DeclaredBytes(named, file));
   const std::uint64_t records = file.extents[0];
   const std::uint64_t record_bytes = bytes / records;
   const std::uint64_t most = stream.is_plain() ? file_size : file_size * kLargestExpansion;
   if (bytes > most) {
-    return Refuse(path, "truncated: the header declares " + std::to_string(records) +
-                            " records of " + std::to_string(record_bytes) +
-                            " bytes, the file cannot hold more than record " +
-                            std::to_string(most / record_bytes));
+    return Refuse(named, "truncated: the header declares " + std::to_string(records) +
+                             " records of " + std::to_string(record_bytes) +
+                             " bytes, more than the file can hold");
   }
   file.bytes.resize(bytes);
   const std::size_t got = stream.Read(file.bytes);
   if (got < bytes || stream.damaged()) {
-    return Refuse(path,
+    return Refuse(named,
                   std::string(stream.damaged() ? "damaged or truncated compression" : "truncated") +
-                      " in record " + std::to_string(got / record_bytes) + " of " +
-                      std::to_string(records) + " (counted from 0)");
+                      ": the header declares " + std::to_string(records) + " records");
   }
   std::array<std::uint8_t, 1> beyond{};
   if (stream.Read(beyond) != 0) {
-    return Refuse(path, "bytes follow the last of " + std::to_string(records) + " records");
+    return Refuse(named, "bytes follow the last of " + std::to_string(records) + " records");
   }
-  if (stream.damaged()) return Refuse(path, "damaged compression: checksum or end is wrong");
+  if (stream.damaged()) return Refuse(named, "damaged compression: checksum or end is wrong");
   return file;
 }
 

@@ -20,10 +20,12 @@ struct IdxFile {
   std::vector<std::uint8_t> bytes;
 };
 
-/// Reads a file with this many extents, plain or gzip. Refuses, naming file and record: another
-/// magic, another number of extents, no records or empty ones, more bytes declared than the file
+/// Reads a file with this many extents, plain or gzip. Errors call it `named`, which is not its own
+/// name, and give neither bytes nor places of records: they leave the site. Refuses another
+/// type, another number of extents, no records or empty ones, more bytes declared than the file
 /// can hold (before allocating), truncation, damaged compression, bytes after the last record.
-Result<IdxFile> ReadIdxFile(const std::filesystem::path& path, std::size_t extents);
+Result<IdxFile> ReadIdxFile(const std::filesystem::path& path, const std::string& named,
+                            std::size_t extents);
 
 /// The file's bytes, plain.
 std::string EncodeIdx(const IdxFile& file);

@@ -66,9 +66,8 @@ class SplitTasks final : public TaskGenerator {
       if (count >= shots) continue;
       return Error(ErrorCode::kInvalidArgument,
                    std::to_string(shots) +
-                       " shots need as many support rows of each class, class " +
-                       std::to_string(code) + " of this client has " + std::to_string(count) +
-                       "; raise tasks.support_fraction or ask for fewer shots");
+                       " shots need as many support rows of each class, and this client has a "
+                       "class with fewer; raise tasks.support_fraction or ask for fewer shots");
     }
     return {};
   }
@@ -149,9 +148,9 @@ Result<std::unique_ptr<TaskGenerator>> CreateSplit(const v1::SplitSettings& sett
           : 0;
   if (support + validation >= view.size()) {
     return Error(ErrorCode::kInvalidArgument,
-                 "a client of " + std::to_string(view.size()) + " rows cannot be divided into " +
-                     std::to_string(support) + " support and " + std::to_string(validation) +
-                     " validation rows and at least one query row");
+                 "this client has too few rows: tasks.support_fraction " +
+                     FormatNumber(support_fraction) + " and tasks.validation_fraction " +
+                     FormatNumber(validation_fraction) + " leave none to query");
   }
   Rng rng({.seed = seed, .purpose = "split", .client = client});
   std::vector<SplitRow> order = StratifiedOrder(view, rng);

@@ -53,6 +53,33 @@ TEST(ExperimentChecks, QuarterTurnsMultiplyTheClasses) {
             "e.yaml:6:53: data.tasks.ways must be <= the classes of a client, "
             "data.partition.classes_per_client x 4 turns = 24, got 25");
 }
+TEST(ExperimentChecks, TransductiveNeedsStatisticsOfTheBatch) {
+  EXPECT_EQ(Problems(WithEvaluation(kEpisodic, "transductive: true")), "no problem");
+  EXPECT_EQ(Problems(WithEvaluation(
+                With(kEpisodic, "name: conv4", "name: conv4, normalization: averaged"),
+                "transductive: true")),
+            "e.yaml:10:28: evaluation.transductive true needs model.normalization batch, which is "
+            "averaged; set it to false or remove it");
+}
+TEST(ExperimentChecks, TransductiveIsTheDefaultOfBatchModelsAlone) {
+  const auto transductive = [](const std::string& normalization) {
+    return Parse(With(kEpisodic, "name: conv4", "name: conv4, normalization: " + normalization))
+        .value()
+        ->evaluation()
+        .transductive();
+  };
+  EXPECT_TRUE(transductive("batch"));
+  EXPECT_FALSE(transductive("averaged"));
+  EXPECT_FALSE(transductive("group"));
+  EXPECT_FALSE(Parse(kExperiment).value()->evaluation().has_transductive()) << "an mlp";
+}
+TEST(ExperimentChecks, FrozenStatisticsNeedAStateToComeFrom) {
+  const std::string frozen = With(kEpisodic, "name: conv4", "name: conv4, normalization: frozen");
+  EXPECT_EQ(Problems(frozen),
+            "e.yaml:2:37: model.normalization frozen needs model.initial: a run folder or "
+            ".safetensors file whose statistics stay; without one use averaged or local");
+  EXPECT_EQ(Problems(With(frozen, "frozen", "frozen, initial: runs/first")), "no problem");
+}
 TEST(ExperimentChecks, MoreShotsAndQueriesThanExamples) {
   EXPECT_EQ(Problems(With(kEpisodic, "shots: 5", "shots: 6")),
             "e.yaml:6:43: data.tasks.shots (6) + data.tasks.queries (15) must be <= "

@@ -186,8 +186,8 @@ TEST_F(LiveCoordinatorTest, AnotherOneOnTheSameStoreGoesOn) {
                                  return plan.key().round() < 2;
                                }});
     ASSERT_EQ(coordinator.Wait(0)->status, RunStatus::kInterrupted);
-    coordinator_.reset();
   }
+  coordinator_.reset();  // once its clients have heard
   LiveCoordinator& coordinator = Start();
   FakeClient a(coordinator, {.name = "a", .update = 1});
   FakeClient b(coordinator, {.name = "b", .update = 2});

@@ -110,7 +110,7 @@ TEST(EpisodicTest, SaysWhichClassesAreMissing) {
   ASSERT_FALSE(can.ok());
   EXPECT_EQ(can.error().message(),
             "5 ways of 1 shots and 15 queries need 5 classes of at least 16 examples, this client "
-            "has 3 (4 classes of any size)");
+            "has fewer");
   Rng rng = TestRng();
   EXPECT_FALSE(tasks->Draw(DataPart::kTrain, 0, rng).ok());
 }

@@ -247,16 +247,20 @@ TEST_F(AuthorityTest, ChangedRequestIsRefused) {
 
 TEST_F(AuthorityTest, CertificateCannotOutliveItsAuthority) {
   ASSERT_TRUE(
-      InitAuthority({.dir = folder_ / "authority", .federation = "heart", .days = 30}, clock_)
+      InitAuthority(
+          {.dir = folder_ / "authority", .federation = "heart", .validity = std::chrono::days(30)},
+          clock_)
           .ok());
-  EXPECT_THAT(MessageOf(Sign(Request("spiffe://heart/client/a"), "authority", 31)),
-              HasSubstr("must not outlive the authority"));
+  EXPECT_THAT(
+      MessageOf(Sign(Request("spiffe://heart/client/a"), "authority", std::chrono::days(31))),
+      HasSubstr("must not outlive the authority"));
 }
 
-TEST_F(AuthorityTest, DaysOutOfBoundsAreRefused) {
+TEST_F(AuthorityTest, ValidityOutOfBoundsIsRefused) {
   Authority();
-  EXPECT_THAT(MessageOf(Sign(Request("spiffe://heart/client/a"), "authority", 0)),
-              HasSubstr("days must be between 1 and 36500, got 0"));
+  EXPECT_THAT(
+      MessageOf(Sign(Request("spiffe://heart/client/a"), "authority", std::chrono::seconds(0))),
+      HasSubstr("validity must be between 1 s and 36500 days, got 0 s"));
 }
 
 TEST_F(AuthorityTest, SigningWithoutAnAuthoritySaysHowToMakeOne) {

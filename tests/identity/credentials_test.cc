@@ -16,7 +16,7 @@ class CredentialsTest : public PkiTest {
   /// A signed client, and its files.
   v1::Identity Client(const std::string& name = "site-1", int days = 365) {
     const auto request = Request("spiffe://heart/client/" + name);
-    const auto identity = Sign(request, "authority", days);
+    const auto identity = Sign(request, "authority", std::chrono::days(days));
     EXPECT_TRUE(identity.ok()) << MessageOf(identity);
     return Files(request);
   }
@@ -85,7 +85,10 @@ TEST_F(CredentialsTest, ExpiredAuthorityIsRefused) {
   Authority();
   v1::Identity files = Client("site-1", 30);
   ASSERT_TRUE(
-      InitAuthority({.dir = folder_ / "short", .federation = "heart", .days = 1}, clock_).ok());
+      InitAuthority(
+          {.dir = folder_ / "short", .federation = "heart", .validity = std::chrono::days(1)},
+          clock_)
+          .ok());
   files.set_trust((folder_ / "short" / "authority.pem").string());
   clock_.Advance(std::chrono::days(2));
   EXPECT_THAT(MessageOf(Load(files)), HasSubstr("short/authority.pem expired on"));

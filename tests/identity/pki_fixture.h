@@ -48,11 +48,12 @@ class PkiTest : public ::testing::Test {
   }
   /// Signs beside the key; <name>.pem.
   Result<IdentityUri> Sign(const std::filesystem::path& request,
-                           const std::string& authority = "authority", int days = 365) {
+                           const std::string& authority = "authority",
+                           std::chrono::seconds validity = std::chrono::days(365)) {
     return SignRequest({.authority_dir = folder_ / authority,
                         .request = request,
                         .certificate = CertificateOf(request),
-                        .days = days},
+                        .validity = validity},
                        clock_);
   }
   static std::filesystem::path CertificateOf(std::filesystem::path request) {

@@ -30,7 +30,7 @@ struct Cohort {
 
 std::vector<float> InitialState(const Model& model) {
   Rng rng = TestRng(3);
-  return model.InitialParameters(rng);
+  return MakeLearner("maml", v1::MamlSettings())->InitialState(model, rng).value();
 }
 
 std::vector<std::unique_ptr<MetaLearner>> TrainingLearners() {
@@ -62,21 +62,31 @@ std::vector<NetCase> Nets() {
   std::vector<NetCase> nets;
   nets.push_back({"mlp", MakeMlp({40, 40}, "relu", 3, 3), {}});
   nets.push_back({"conv4", MakeConv4(SmallConv4(true), {1, 16, 16}, 3), {.example = {1, 16, 16}}});
+  for (const char* normalization : {"averaged", "local", "frozen"}) {
+    v1::Conv4Settings settings = SmallConv4(true);
+    settings.set_normalization(normalization);
+    nets.push_back({normalization, MakeConv4(settings, {1, 16, 16}, 3), {.example = {1, 16, 16}}});
+  }
   return nets;
 }
 
-std::vector<std::vector<float>> Updates(const MetaLearner& learner, const NetCase& net,
-                                        WorkerPool* pool, std::size_t group) {
+/// What each client sends and keeps.
+std::vector<std::pair<std::vector<float>, Bytes>> Updates(const MetaLearner& learner,
+                                                          const NetCase& net, WorkerPool* pool,
+                                                          std::size_t group) {
   Cohort cohort(std::vector<FakeSource::Options>(5, net.source));
   const std::vector<float> state = InitialState(*net.model);
   const Objective objective(ObjectiveKind::kCrossEntropy);
   const LearnContext context{.model = *net.model, .objective = objective, .pool = pool};
-  std::vector<std::vector<float>> updates;
+  std::vector<std::pair<std::vector<float>, Bytes>> updates;
   for (std::size_t first = 0; first < cohort.work.size(); first += group) {
     const std::size_t count = std::min(group, cohort.work.size() - first);
     auto results =
         learner.ComputeUpdates(context, state, std::span(cohort.work).subspan(first, count));
-    for (auto& result : results) updates.push_back(std::move(result).value().update);
+    for (auto& result : results) {
+      ClientUpdate client = std::move(result).value();
+      updates.emplace_back(std::move(client.update), std::move(client.next_state));
+    }
   }
   return updates;
 }
@@ -111,8 +121,8 @@ TEST(ComputeUpdatesTest, OneClientsFailureTouchesNoOther) {
       learner->ComputeUpdates({.model = *net.model, .objective = objective, .pool = &pool},
                               InitialState(*net.model), cohort.work);
   ASSERT_EQ(results.size(), 5U);
-  EXPECT_EQ(results[0].value().update, expected[0]);
-  EXPECT_EQ(results[4].value().update, expected[4]);
+  EXPECT_EQ(results[0].value().update, expected[0].first);
+  EXPECT_EQ(results[4].value().update, expected[4].first);
   EXPECT_EQ(results[1].error().message(), "too few classes");
   EXPECT_THAT(results[2].error().message(), HasSubstr("a label lies outside"));
   EXPECT_THAT(results[3].error().message(), HasSubstr("diverged in all 4 tasks"));

@@ -12,6 +12,10 @@ struct Problem {
   Task task = {};
   at::Tensor theta = {};
   double learning_rate = 0.1;
+  at::Tensor frozen_statistics = {};
+  std::unique_ptr<TaskGradients> gradients() const {
+    return MakeTaskGradients(*model, objective, at::kCPU, frozen_statistics);
+  }
 };
 
 Problem MlpProblem(bool kinks) {
@@ -28,17 +32,25 @@ Problem Conv4Problem(const v1::Conv4Settings& settings) {
   Problem problem{.model = MakeConv4(settings, {1, 16, 16}, 3)};
   problem.task = {RandomClasses({1, 16, 16}, 3, 6, rng), RandomClasses({1, 16, 16}, 3, 9, rng)};
   problem.theta = InitialTensor(*problem.model, at::kDouble);
+  if (settings.normalization() == "frozen") {
+    // Of some other batch: neither those of the task's sets nor mean 0 and variance 1.
+    problem.frozen_statistics =
+        MakeAutogradGradients(*problem.model, problem.objective)
+            ->Statistics(problem.theta, RandomClasses({1, 16, 16}, 3, 5, rng));
+  }
   return problem;
 }
 
 Problem ProblemOf(const std::string& net, bool kinks) {
   if (net == "mlp") return MlpProblem(kinks);
   v1::Conv4Settings settings = SmallConv4(kinks);
-  if (net == "stride_mean_no_gamma") {
+  if (net == "stride_mean_no_gamma" || net == "frozen_no_gamma") {
     settings.set_downsample("stride");
     settings.set_readout("mean");
     settings.set_gamma(false);
   }
+  if (net == "frozen" || net == "frozen_no_gamma") settings.set_normalization("frozen");
+  if (net == "averaged") settings.set_normalization("averaged");
   if (net == "group") settings.set_normalization("group");
   if (net == "none") settings.set_normalization("none");
   return Conv4Problem(settings);
@@ -87,7 +99,7 @@ class SmoothMamlTest : public testing::TestWithParam<SmoothCase> {};
 
 TEST_P(SmoothMamlTest, MatchesFiniteDifferences) {
   const Problem problem = ProblemOf(GetParam().net, false);
-  const auto gradients = MakeTaskGradients(*problem.model, problem.objective, at::kCPU);
+  const auto gradients = problem.gradients();
   const v1::MamlSettings settings = SettingsOf(problem, GetParam().steps);
   const at::Tensor update = Update("maml", problem, *gradients, settings);
   Rng rng = TestRng(5);
@@ -108,7 +120,7 @@ TEST_P(SmoothMamlTest, MatchesFiniteDifferences) {
 TEST_P(SmoothMamlTest, FirstOrderUpdateFailsTheSameGate) {
   // Guards the gate itself: with the second-order term cut it must not pass.
   const Problem problem = ProblemOf(GetParam().net, false);
-  const auto gradients = MakeTaskGradients(*problem.model, problem.objective, at::kCPU);
+  const auto gradients = problem.gradients();
   const v1::MamlSettings settings = SettingsOf(problem, GetParam().steps);
   EXPECT_GT(RelativeError(Update("fomaml", problem, *gradients, settings),
                           Update("maml", problem, *gradients, settings)),
@@ -117,9 +129,11 @@ TEST_P(SmoothMamlTest, FirstOrderUpdateFailsTheSameGate) {
 
 std::vector<SmoothCase> SmoothCases() {
   std::vector<SmoothCase> cases;
-  for (const char* net : {"mlp", "conv4", "stride_mean_no_gamma", "group", "none"}) {
+  for (const char* net : {"mlp", "conv4", "stride_mean_no_gamma", "group", "none", "frozen"}) {
     for (const std::uint32_t steps : {1U, 3U, 5U}) cases.push_back({net, steps});
   }
+  cases.push_back({"frozen_no_gamma", 3});
+  cases.push_back({"averaged", 3});
   return cases;
 }
 
@@ -133,7 +147,7 @@ class KinkedMamlTest : public testing::TestWithParam<SmoothCase> {};
 
 TEST_P(KinkedMamlTest, MatchesFiniteDifferencesAwayFromKinks) {
   const Problem problem = ProblemOf(GetParam().net, true);
-  const auto gradients = MakeTaskGradients(*problem.model, problem.objective, at::kCPU);
+  const auto gradients = problem.gradients();
   const v1::MamlSettings settings = SettingsOf(problem, GetParam().steps);
   const at::Tensor update = Update("maml", problem, *gradients, settings);
   Rng rng = TestRng(6);
@@ -167,7 +181,7 @@ INSTANTIATE_TEST_SUITE_P(NetsAndSteps, KinkedMamlTest,
 
 TEST(MamlTest, ClippedInnerGradientsAreDifferentiatedExactly) {
   const Problem problem = ProblemOf("mlp", false);
-  const auto gradients = MakeTaskGradients(*problem.model, problem.objective, at::kCPU);
+  const auto gradients = problem.gradients();
   v1::MamlSettings settings = SettingsOf(problem, 3);
   settings.set_gradient_clip(0.05);  // below the norms that occur, so every step is clipped
   const at::Tensor update = Update("maml", problem, *gradients, settings);
@@ -186,14 +200,14 @@ TEST(MamlTest, ClippedInnerGradientsAreDifferentiatedExactly) {
 
 TEST(MamlTest, WithoutStepsIsThePlainQueryGradient) {
   const Problem problem = ProblemOf("mlp", true);
-  const auto gradients = MakeTaskGradients(*problem.model, problem.objective, at::kCPU);
+  const auto gradients = problem.gradients();
   EXPECT_TRUE(at::equal(Update("maml", problem, *gradients, SettingsOf(problem, 0)),
                         gradients->Compute(problem.theta, problem.task.query, false).gradient));
 }
 
 TEST(MamlTest, OuterClipBoundsEveryEntry) {
   const Problem problem = ProblemOf("mlp", true);
-  const auto gradients = MakeTaskGradients(*problem.model, problem.objective, at::kCPU);
+  const auto gradients = problem.gradients();
   v1::MamlSettings settings = SettingsOf(problem, 1);
   const at::Tensor free = Update("maml", problem, *gradients, settings);
   settings.set_outer_gradient_clip(0.01);

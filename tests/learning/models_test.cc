@@ -83,7 +83,7 @@ TEST(Conv4Test, FinnsOmniglotNetHasNoScale) {
   EXPECT_EQ(ParameterCount(*model), 576U + 3 * 36864 + 256 + 1300);
   EXPECT_EQ(model
                 ->Forward(SplitParameters(*model, InitialTensor(*model, at::kFloat)),
-                          at::zeros({2, 1, 28, 28}))
+                          {at::zeros({2, 1, 28, 28})})
                 .sizes(),
             (std::vector<std::int64_t>{2, 20}));
 }
@@ -93,8 +93,8 @@ TEST(Conv4Test, BatchStatisticsAreThoseOfTheBatchAtHand) {
   const auto parameters = SplitParameters(*model, InitialTensor(*model, at::kDouble));
   Rng rng = TestRng();
   const at::Tensor images = RandomNormal({6, 1, 16, 16}, rng);
-  EXPECT_GT(RelativeError(model->Forward(parameters, images.narrow(0, 0, 3)),
-                          model->Forward(parameters, images).narrow(0, 0, 3)),
+  EXPECT_GT(RelativeError(model->Forward(parameters, {images.narrow(0, 0, 3)}),
+                          model->Forward(parameters, {images}).narrow(0, 0, 3)),
             1e-3);
 }
 
@@ -105,8 +105,8 @@ TEST(Conv4Test, GroupStatisticsAreThoseOfEachExample) {
   const auto parameters = SplitParameters(*model, InitialTensor(*model, at::kDouble));
   Rng rng = TestRng();
   const at::Tensor images = RandomNormal({6, 1, 16, 16}, rng);
-  EXPECT_LT(RelativeError(model->Forward(parameters, images.narrow(0, 0, 3)),
-                          model->Forward(parameters, images).narrow(0, 0, 3)),
+  EXPECT_LT(RelativeError(model->Forward(parameters, {images.narrow(0, 0, 3)}),
+                          model->Forward(parameters, {images}).narrow(0, 0, 3)),
             1e-12);
 }
 

@@ -60,6 +60,19 @@ TEST(ServerRulesTest, EachSegmentFollowsItsRule) {
   EXPECT_THAT(optimizer.calls, ElementsAre(FakeOptimizer::Call{.first = 2, .size = 2, .round = 3}));
 }
 
+TEST(ServerRulesTest, NothingMovesASegmentThatAccumulatesWithScaleZero) {
+  const StateLayout layout = StateLayout::Create({{.name = "statistics",
+                                                   .rule = ServerRule::kAccumulate,
+                                                   .scale = 0,
+                                                   .tensors = {{"v", {2}, TensorKind::kBuffer}}}})
+                                 .value();
+  FakeOptimizer optimizer;
+  std::vector<float> state = {0.1F, 3};
+  ASSERT_TRUE(
+      ApplyServerRules(layout, std::vector<double>{1e30, -5}, kOutcome, optimizer, state).ok());
+  EXPECT_THAT(state, ElementsAre(0.1F, 3));
+}
+
 TEST(ServerRulesTest, AResultThatIsNotFiniteNamesItsTensorAndChangesNothing) {
   const double infinity = std::numeric_limits<double>::infinity();
   const double nan = std::numeric_limits<double>::quiet_NaN();

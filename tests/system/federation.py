@@ -54,7 +54,6 @@ class Federation:
     def __init__(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="fedmeta-system-"))
         self.processes = {}
-        self.prefixes = {}  # by process ("run": those that run() waits for): what comes before its command
         self.address = "127.0.0.1:1"
         write_images(self.dir / "data")
         self.write("experiment.yaml", EXPERIMENT)
@@ -73,7 +72,7 @@ class Federation:
         return path
 
     def run(self, *arguments, check=True, timeout=120):
-        result = subprocess.run([*self.prefixes.get("run", ()), BIN / "fedmeta", *map(str, arguments)], cwd=self.dir, text=True, capture_output=True, timeout=timeout)
+        result = subprocess.run([BIN / "fedmeta", *map(str, arguments)], cwd=self.dir, text=True, capture_output=True, timeout=timeout)
         if check and result.returncode != 0:
             raise AssertionError(f"fedmeta {' '.join(map(str, arguments))}: exit {result.returncode}\n{result.stdout}{result.stderr}")
         return result
@@ -87,10 +86,10 @@ class Federation:
         self.run("pki", "sign", "--authority", f"pki/{authority}", "--request", f"pki/{name}/{name}.csr",
                  "--out", f"pki/{name}/{name}.pem", *(["--days", days] if days is not None else []))
 
-    def prepare(self, sites=3, address="127.0.0.1"):
+    def prepare(self, sites=3):
         """Authority, coordinator, sites and the initial state."""
         self.authority()
-        self.identity("coordinator", "coordinator", options=("--ip", address))
+        self.identity("coordinator", "coordinator", options=("--ip", "127.0.0.1"))
         for number in range(1, sites + 1):
             self.identity(f"site-{number}")
         self.run("init", "experiment.yaml", "--out", "initial.safetensors")
@@ -98,7 +97,7 @@ class Federation:
     # -- processes --
     def start(self, name, *command):
         log = open(self.dir / f"{name}.log", "ab")
-        self.processes[name] = subprocess.Popen([str(word) for word in (*self.prefixes.get(name, ()), *command)], cwd=self.dir, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.processes[name] = subprocess.Popen([str(word) for word in command], cwd=self.dir, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
         return self.processes[name]
 
@@ -106,15 +105,17 @@ class Federation:
         path = self.dir / f"{name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def start_coordinator(self, overrides=(), name="coordinator", listen="127.0.0.1:0", limits="{}", members="spiffe://shapes/client/*", out="live"):
+    def start_coordinator(self, overrides=(), name="coordinator", listen="127.0.0.1:0", limits="{}", members="spiffe://shapes/client/*", out="live",
+                          revocation_list=None, more=""):
         self.write(f"{name}.yaml", f"""\
 listen: "{listen}"
-identity: {{certificate: pki/coordinator/coordinator.pem, key: pki/coordinator/coordinator.key, trust: pki/authority/authority.pem}}
+identity: {{certificate: pki/coordinator/coordinator.pem, key: pki/coordinator/coordinator.key, trust: pki/authority/authority.pem{f", revocation_list: {revocation_list}" if revocation_list else ""}}}
 experiment: experiment.yaml
 initial_state: initial.safetensors
 members: ["{members}"]
 limits: {limits}
 out: {out}
+{more}
 """)
         self.start(name, BIN / "fedmeta", "coordinator", f"{name}.yaml", *overrides)
         self.wait_for(lambda: re.search(r"listening on \S+:\d+", self.log(name)), "the coordinator's start", name)

@@ -35,7 +35,7 @@ class CommandsTest(unittest.TestCase):
         content = gzip.decompress(images.read_bytes())
         images.write_bytes(gzip.compress(content[:-10]))
         message = self.refused("run", "experiment.yaml", "--out", "out")
-        self.assertIn("train-images-idx3-ubyte.gz", message)
+        self.assertIn("data: the images: truncated", message)  # no file below a data root is named
         self.assertFalse((self.federation.dir / "out").exists())
 
     def test_a_run_folder_is_not_overwritten(self):

@@ -32,6 +32,20 @@ class LiveTest(unittest.TestCase):
         self.assertEqual(self.federation.summary()["status"], "completed")
         self.assertEqual([r["reported"] for r in self.federation.rounds()[:1]], [["site-1", "site-2", "site-3"]])
 
+    def test_averaged_statistics_are_bit_equal_too(self):
+        text = (self.federation.dir / "experiment.yaml").read_text()
+        text = text.replace("{name: mlp, hidden: [16]}", "{name: conv4, filters: 4, downsample: stride, normalization: averaged}")
+        text = text.replace("rounds: 12", "rounds: 3").replace("every: 6", "every: 0").replace("{name: local}, ", "")
+        self.federation.write("experiment.yaml", text)
+        self.federation.run("run", "experiment.yaml", "--out", "simulated")
+        self.run_live()
+        for name in ("final", "baseline-fedavg"):
+            simulated = (self.federation.dir / "simulated/checkpoints" / f"{name}.safetensors").read_bytes()
+            live = (self.federation.dir / "live/checkpoints" / f"{name}.safetensors").read_bytes()
+            self.assertEqual(tensors(simulated), tensors(live), name)
+            self.assertIn(b'"blocks.3.norm.running_var"', live)
+            self.assertIn(b"tensor blocks.0.norm.running_mean buffer", live)
+
     def test_the_resolved_file_gives_the_same_result_again(self):
         self.federation.run("run", "experiment.yaml", "--out", "first", "seed=9", "federation.rounds=5")
         self.federation.run("run", "first/experiment.yaml", "--out", "second")

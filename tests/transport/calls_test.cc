@@ -151,15 +151,14 @@ TEST_F(CallsTest, FinalErrorsComeBackWithTheirCode) {
 TEST_F(CallsTest, ServerNameMayDifferFromTheAddress) {
   v1::CoordinatorAddress address = Address(server_->port());
   address.set_server_name("fed.example.org");
-  EXPECT_TRUE(Link(address, Identity("spiffe://heart/client/site-1"))->Join({}, {}).ok());
+  EXPECT_TRUE(Link(address, Fixed("spiffe://heart/client/site-1"))->Join({}, {}).ok());
 }
 
 TEST_F(CallsTest, SecondServerOnOnePortIsRefused) {
   RecordingLogger log;
   const std::string listen = "127.0.0.1:" + std::to_string(server_->port());
-  const auto second =
-      GrpcServer::Start({.listen = listen, .members = {}, .limits = {}},
-                        Identity("spiffe://heart/coordinator/main"), endpoint_, log);
+  const auto second = GrpcServer::Start({.listen = listen, .members = {}, .limits = {}},
+                                        Fixed("spiffe://heart/coordinator/main"), endpoint_, log);
   EXPECT_EQ(CodeOf(second), "unavailable");
   EXPECT_THAT(MessageOf(second),
               HasSubstr("port " + std::to_string(server_->port()) + " is in use"));
@@ -167,9 +166,8 @@ TEST_F(CallsTest, SecondServerOnOnePortIsRefused) {
 
 TEST_F(CallsTest, ListenAddressWithoutPortIsRefused) {
   RecordingLogger log;
-  const auto server =
-      GrpcServer::Start({.listen = "localhost", .members = {}, .limits = {}},
-                        Identity("spiffe://heart/coordinator/main"), endpoint_, log);
+  const auto server = GrpcServer::Start({.listen = "localhost", .members = {}, .limits = {}},
+                                        Fixed("spiffe://heart/coordinator/main"), endpoint_, log);
   EXPECT_EQ(CodeOf(server), "invalid_argument");
   EXPECT_THAT(MessageOf(server), HasSubstr("listen: 'localhost' has no port"));
 }

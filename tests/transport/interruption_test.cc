@@ -14,7 +14,7 @@ class InterruptionTest : public TransportTest {};
 TEST_F(InterruptionTest, UploadResumesWhereTheConnectionBroke) {
   StartServer();
   Relay relay(server_->port());
-  const auto link = Link(Address(relay.port()), Identity("spiffe://heart/client/site-1"));
+  const auto link = Link(Address(relay.port()), Fixed("spiffe://heart/client/site-1"));
   const Bytes content = MakeContent(20'000'000);
   relay.CutAfter(10'000'000);
   const Status status = link->Upload(Header(content), content, {});
@@ -28,7 +28,7 @@ TEST_F(InterruptionTest, UploadResumesWhereTheConnectionBroke) {
 TEST_F(InterruptionTest, DownloadResumesWhereTheConnectionBroke) {
   StartServer();
   Relay relay(server_->port());
-  const auto link = Link(Address(relay.port()), Identity("spiffe://heart/client/site-1"));
+  const auto link = Link(Address(relay.port()), Fixed("spiffe://heart/client/site-1"));
   const Bytes content = MakeContent(20'000'000);
   const Digest digest = endpoint_.AddBlob(content);
   relay.CutAfter(10'000'000);
@@ -42,7 +42,7 @@ TEST_F(InterruptionTest, DownloadResumesWhereTheConnectionBroke) {
 TEST_F(InterruptionTest, LossAndRecoveryAreLoggedOnceEach) {
   StartServer();
   Relay relay(server_->port());
-  const auto link = Link(Address(relay.port()), Identity("spiffe://heart/client/site-1"));
+  const auto link = Link(Address(relay.port()), Fixed("spiffe://heart/client/site-1"));
   ASSERT_TRUE(link->Join({}, {}).ok());
   const int port = server_->port();
   server_.reset();
@@ -62,7 +62,7 @@ TEST_F(InterruptionTest, ClientMayStartBeforeTheServer) {
   StartServer();
   const int port = server_->port();
   server_.reset();
-  const auto link = Link(Address(port), Identity("spiffe://heart/client/site-1"));
+  const auto link = Link(Address(port), Fixed("spiffe://heart/client/site-1"));
   Result<v1::Welcome> welcome = Error(ErrorCode::kInternal, "not yet");
   {
     std::jthread call([&] { welcome = link->Join({}, {}); });
@@ -90,7 +90,7 @@ TEST_F(InterruptionTest, StopEndsTheWaitBetweenTries) {
   StartServer();
   const int port = server_->port();
   server_.reset();
-  const auto link = Link(Address(port), Identity("spiffe://heart/client/site-1"));
+  const auto link = Link(Address(port), Fixed("spiffe://heart/client/site-1"));
   std::stop_source stop;
   std::jthread stopper([&] {
     while (client_log_.lines().empty()) std::this_thread::yield();
@@ -139,7 +139,7 @@ TEST_F(InterruptionTest, ServerStopEndsHeldCallsAndWaitingUploads) {
 TEST_F(InterruptionTest, StalledUploadLosesItsSlotAndGoesOnLater) {
   StartServer({.upload_idle_ms = 200});
   Relay relay(server_->port());
-  const auto link = Link(Address(relay.port()), Identity("spiffe://heart/client/site-1"));
+  const auto link = Link(Address(relay.port()), Fixed("spiffe://heart/client/site-1"));
   const Bytes content = MakeContent(20'000'000);
   Status status;
   {
@@ -156,7 +156,7 @@ TEST_F(InterruptionTest, StalledUploadLosesItsSlotAndGoesOnLater) {
 TEST_F(InterruptionTest, CrawlingUploadLosesItsSlot) {
   StartServer({.upload_idle_ms = 1000, .minimum_bytes_per_second = 1'000'000'000});
   Relay relay(server_->port());
-  const auto link = Link(Address(relay.port()), Identity("spiffe://heart/client/site-1"));
+  const auto link = Link(Address(relay.port()), Fixed("spiffe://heart/client/site-1"));
   const Bytes content = MakeContent(20'000'000);
   relay.Throttle();  // 1.6 MB a second: a piece comes long before the peer counts as idle
   std::stop_source stop;

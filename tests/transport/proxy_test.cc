@@ -83,7 +83,7 @@ class ProxyTest : public TransportTest {
 
 TEST_F(ProxyTest, CallsPassThroughAProxyWithAPassword) {
   StartProxy("site", "pass-word.1", server_->port());
-  const auto link = Link(Through("site", "pass-word.1"), Identity("spiffe://heart/client/site-1"));
+  const auto link = Link(Through("site", "pass-word.1"), Fixed("spiffe://heart/client/site-1"));
   const auto welcome = link->Join({}, {});
   ASSERT_TRUE(welcome.ok()) << MessageOf(welcome);
   const Bytes content = MakeContent(3'000'000);
@@ -96,8 +96,7 @@ TEST_F(ProxyTest, CallsPassThroughAProxyWithAPassword) {
 TEST_F(ProxyTest, WrongPasswordIsSaidAndNotRetriedForever) {
   StartProxy("site", "right", server_->port());
   const auto welcome =
-      Link(Through("site", "wrong-password"), Identity("spiffe://heart/client/site-1"))
-          ->Join({}, {});
+      Link(Through("site", "wrong-password"), Fixed("spiffe://heart/client/site-1"))->Join({}, {});
   EXPECT_EQ(CodeOf(welcome), "unauthenticated");
   EXPECT_THAT(MessageOf(welcome), AllOf(HasSubstr("wrong user or password"),
                                         HasSubstr("coordinator.proxy_password_file"),
@@ -110,13 +109,13 @@ TEST_F(ProxyTest, MissingPasswordIsSaid) {
   StartProxy("site", "right", server_->port());
   v1::CoordinatorAddress address = Address(server_->port());
   address.set_proxy("http://127.0.0.1:" + std::to_string(proxy_port_));
-  EXPECT_THAT(MessageOf(Link(address, Identity("spiffe://heart/client/site-1"))->Join({}, {})),
+  EXPECT_THAT(MessageOf(Link(address, Fixed("spiffe://heart/client/site-1"))->Join({}, {})),
               HasSubstr("wants a user and a password"));
 }
 
 TEST_F(ProxyTest, ProxyThatForbidsThePortIsNamed) {
   StartProxy("site", "right", 1);
-  const auto link = Link(Through("site", "right"), Identity("spiffe://heart/client/site-1"));
+  const auto link = Link(Through("site", "right"), Fixed("spiffe://heart/client/site-1"));
   std::stop_source stop;
   std::jthread stopper([&] {
     while (client_log_.lines().empty()) std::this_thread::yield();
@@ -130,7 +129,7 @@ TEST_F(ProxyTest, ProxyThatForbidsThePortIsNamed) {
 
 TEST_F(ProxyTest, ProxyThatIsAwayIsNamed) {
   proxy_port_ = FreePort();
-  const auto link = Link(Through("site", "right"), Identity("spiffe://heart/client/site-1"));
+  const auto link = Link(Through("site", "right"), Fixed("spiffe://heart/client/site-1"));
   std::stop_source stop;
   std::jthread stopper([&] {
     while (client_log_.lines().empty()) std::this_thread::yield();

@@ -20,7 +20,7 @@ class TlsTest : public TransportTest {
 
   /// Credentials with another certificate than the authority would give.
   Result<v1::Welcome> JoinAs(const Credentials& credentials) {
-    return Link(Address(server_->port()), credentials)->Join({}, {});
+    return Link(Address(server_->port()), Keep(credentials))->Join({}, {});
   }
   /// A member is served as ever.
   void ExpectServerUnaffected() {
@@ -33,6 +33,13 @@ class TlsTest : public TransportTest {
             .key_pem = SecretBytes(from.key_pem.Expose()),
             .trust_pem = ReadFile(folder_ / "authority" / "authority.pem").value(),
             .identity = from.identity};
+  }
+  static std::shared_ptr<FixedIdentity> Keep(const Credentials& from) {
+    return std::make_shared<FixedIdentity>(
+        Credentials{.certificate_pem = from.certificate_pem,
+                    .key_pem = SecretBytes(from.key_pem.Expose()),
+                    .trust_pem = from.trust_pem,
+                    .identity = from.identity});
   }
   std::string Output(const std::string& command) {
     std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
@@ -63,7 +70,7 @@ TEST_F(TlsTest, ExpiredCertificateIsRefused) {
   server_.reset();
   auto server = GrpcServer::Start(
       {.listen = "127.0.0.1:0", .members = {"spiffe://heart/client/*"}, .limits = {}},
-      Identity("spiffe://heart/coordinator/main", "old"), endpoint_, server_log_);
+      Fixed("spiffe://heart/coordinator/main", "old"), endpoint_, server_log_);
   ASSERT_TRUE(server.ok()) << MessageOf(server);
   server_ = std::move(server).value();
   const auto welcome = JoinAs(Identity("spiffe://heart/client/site-1", "old", &two_years_ago));
@@ -124,7 +131,7 @@ TEST_F(TlsTest, ClientThatIsNoMemberIsRefused) {
   server_.reset();
   auto server = GrpcServer::Start(
       {.listen = "127.0.0.1:0", .members = {"spiffe://heart/client/north-*"}, .limits = {}},
-      Identity("spiffe://heart/coordinator/main"), endpoint_, server_log_);
+      Fixed("spiffe://heart/coordinator/main"), endpoint_, server_log_);
   ASSERT_TRUE(server.ok());
   server_ = std::move(server).value();
   const auto welcome = JoinAs(Identity("spiffe://heart/client/south-1"));
@@ -135,7 +142,7 @@ TEST_F(TlsTest, ClientThatIsNoMemberIsRefused) {
 
 TEST_F(TlsTest, ClientThatIsNoMemberIsRefusedOnStreamsToo) {
   const Credentials researcher = Identity("spiffe://heart/researcher/lea");
-  const auto link = Link(Address(server_->port()), researcher);
+  const auto link = Link(Address(server_->port()), Keep(researcher));
   Bytes content(10);
   const Digest digest = endpoint_.AddBlob(content);
   EXPECT_EQ(CodeOf(link->Download(digest, content, {})), "permission_denied");
@@ -153,7 +160,7 @@ TEST_F(TlsTest, ClientOfAnotherFederationIsRefused) {
   auto server = GrpcServer::Start({.listen = "127.0.0.1:0",
                                    .members = {"spiffe://heart/client/*", "spiffe://lung/client/*"},
                                    .limits = {}},
-                                  coordinator, endpoint_, server_log_);
+                                  Keep(coordinator), endpoint_, server_log_);
   ASSERT_TRUE(server.ok());
   server_ = std::move(server).value();
   const auto welcome = JoinAs(Stranger(Identity("spiffe://lung/client/site-1", "lung")));
@@ -172,7 +179,7 @@ TEST_F(TlsTest, CoordinatorOfAnotherAuthorityIsRefusedByTheClient) {
 TEST_F(TlsTest, CoordinatorUnderAnotherNameIsRefusedByTheClient) {
   v1::CoordinatorAddress address = Address(server_->port());
   address.set_server_name("elsewhere.example.org");
-  const auto welcome = Link(address, Identity("spiffe://heart/client/site-1"))->Join({}, {});
+  const auto welcome = Link(address, Fixed("spiffe://heart/client/site-1"))->Join({}, {});
   EXPECT_EQ(CodeOf(welcome), "unauthenticated");
   EXPECT_THAT(MessageOf(welcome), HasSubstr("not for the name 'elsewhere.example.org'"));
 }
@@ -189,8 +196,8 @@ TEST_F(TlsTest, CoordinatorOfAnotherFederationIsRefusedByTheClient) {
   coordinator.identity = IdentityUri::Parse("spiffe://lung/coordinator/main")
                              .value();  // what it claims counts for nothing
   auto server = GrpcServer::Start(
-      {.listen = "127.0.0.1:0", .members = {"spiffe://lung/client/*"}, .limits = {}}, coordinator,
-      endpoint_, server_log_);
+      {.listen = "127.0.0.1:0", .members = {"spiffe://lung/client/*"}, .limits = {}},
+      Keep(coordinator), endpoint_, server_log_);
   ASSERT_TRUE(server.ok());
   server_ = std::move(server).value();
   const auto welcome = JoinAs(client);

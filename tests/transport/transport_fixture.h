@@ -16,6 +16,7 @@
 #include "fedmeta/core/logger.h"
 #include "fedmeta/identity/authority.h"
 #include "fedmeta/identity/credentials.h"
+#include "fedmeta/identity/identity_source.h"
 #include "fedmeta/transport/coordinator_link.h"
 #include "fedmeta/transport/grpc_server.h"
 
@@ -38,6 +39,54 @@ class RecordingLogger final : public Logger {
  private:
   mutable std::mutex mutex_;
   std::vector<std::string> lines_;
+};
+
+/// Credentials that stay as they are; which peers count, and when that changes, is the test's say.
+/// Thread-safe.
+class FixedIdentity final : public IdentitySource {
+ public:
+  explicit FixedIdentity(Credentials credentials)
+      : credentials_(std::make_shared<const Credentials>(std::move(credentials))) {}
+
+  std::shared_ptr<const Credentials> credentials() const override {
+    const std::lock_guard lock(mutex_);
+    return credentials_;
+  }
+  Status CheckPeer(std::string_view certificates_pem) const override {
+    const std::lock_guard lock(mutex_);
+    last_peer_ = certificates_pem;
+    return peers_;
+  }
+  /// What the last peer presented.
+  std::string last_peer() const {
+    const std::lock_guard lock(mutex_);
+    return last_peer_;
+  }
+  void OnChange(std::function<void()> call) override {
+    const std::lock_guard lock(call_mutex_);
+    call_ = std::move(call);
+  }
+
+  void Renew(Credentials credentials) {
+    const std::lock_guard lock(mutex_);
+    credentials_ = std::make_shared<const Credentials>(std::move(credentials));
+  }
+  void SetPeers(const Status& peers) {
+    {
+      const std::lock_guard lock(mutex_);
+      peers_ = peers;
+    }
+    const std::lock_guard lock(call_mutex_);
+    if (call_) call_();
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<const Credentials> credentials_;
+  Status peers_;
+  mutable std::string last_peer_;
+  std::mutex call_mutex_;
+  std::function<void()> call_;
 };
 
 /// Certificates in a temporary folder, a fake coordinator behind a real server on a free port,
@@ -91,10 +140,16 @@ class TransportTest : public ::testing::Test {
     return std::move(credentials).value();
   }
 
+  std::shared_ptr<FixedIdentity> Fixed(const std::string& uri,
+                                       const std::string& authority = "authority") {
+    return std::make_shared<FixedIdentity>(Identity(uri, authority));
+  }
+
   void StartServer(TransportLimits limits = {}, const std::string& listen = "127.0.0.1:0") {
+    coordinator_ = Fixed("spiffe://heart/coordinator/main");
     auto server = GrpcServer::Start(
-        {.listen = listen, .members = {"spiffe://heart/client/*"}, .limits = limits},
-        Identity("spiffe://heart/coordinator/main"), endpoint_, server_log_);
+        {.listen = listen, .members = {"spiffe://heart/client/*"}, .limits = limits}, coordinator_,
+        endpoint_, server_log_);
     ASSERT_TRUE(server.ok()) << server.error().message();
     server_ = std::move(server).value();
   }
@@ -104,13 +159,13 @@ class TransportTest : public ::testing::Test {
     return address;
   }
   std::unique_ptr<CoordinatorLink> Link(const v1::CoordinatorAddress& address,
-                                        const Credentials& credentials) {
-    auto link = MakeGrpcLink(address, credentials, client_log_);
+                                        std::shared_ptr<IdentitySource> identity) {
+    auto link = MakeGrpcLink(address, std::move(identity), client_log_);
     EXPECT_TRUE(link.ok()) << (link.ok() ? "" : link.error().message());
     return std::move(link).value();
   }
   std::unique_ptr<CoordinatorLink> Link() {
-    return Link(Address(server_->port()), Identity("spiffe://heart/client/site-1"));
+    return Link(Address(server_->port()), Fixed("spiffe://heart/client/site-1"));
   }
 
   static v1::UploadHeader Header(std::span<const std::byte> payload,
@@ -127,6 +182,7 @@ class TransportTest : public ::testing::Test {
   int parties_ = 0;
   RecordingLogger server_log_, client_log_;
   FakeEndpoint endpoint_;
+  std::shared_ptr<FixedIdentity> coordinator_;  ///< of the server
   std::unique_ptr<GrpcServer> server_;
 };
 

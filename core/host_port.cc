@@ -1,4 +1,4 @@
-#include "fedmeta/transport/host_port.h"
+#include "fedmeta/core/host_port.h"
 
 #include <charconv>
 

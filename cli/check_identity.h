@@ -1,0 +1,22 @@
+#pragma once
+
+#include <memory>
+
+#include "fedmeta/cli/findings.h"
+#include "fedmeta/core/clock.h"
+#include "fedmeta/core/logger.h"
+#include "fedmeta/identity/live_identity.h"
+#include "fedmeta/v1/client.pb.h"
+
+namespace fedmeta {
+
+/// All that a start would look at, and the names under which a coordinator can be dialled. Nothing
+/// if it would not start. `clock` and `logger` outlive what it returns.
+std::shared_ptr<LiveIdentity> CheckIdentity(const v1::Identity& files, IdentityRole role,
+                                            const Clock& clock, Logger& logger, Findings& findings);
+
+/// Dials, as the client will, and tells every hop.
+void CheckWayTo(const v1::CoordinatorAddress& address, std::shared_ptr<LiveIdentity> identity,
+                const Clock& clock, Findings& findings);
+
+}  // namespace fedmeta
