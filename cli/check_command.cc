@@ -20,6 +20,7 @@
 #include "fedmeta/client/data/partition.h"
 #include "fedmeta/configs/loader.h"
 #include "fedmeta/coordinator/leg.h"
+#include "fedmeta/coordinator/round_store.h"
 #include "fedmeta/core/clock.h"
 #include "fedmeta/core/logger.h"
 #include "fedmeta/core/text.h"
@@ -275,6 +276,13 @@ class Checker {
     const std::filesystem::path folder = std::filesystem::absolute(options_.file).parent_path();
     CheckWritable("out", file.has_out() ? std::filesystem::path(file.out()) : folder / "runs",
                   findings);
+    if (const auto store = StorePath(file.store(), folder); !store.ok()) {
+      findings.Fail(store.error());
+    } else if (*store) {
+      CheckWritable("store", (*store)->parent_path(), findings);
+    } else {
+      findings.Warn("store: memory: a coordinator that ends loses its run");
+    }
     const auto experiment = loader_.LoadExperiment(file.experiment());
     if (!experiment.ok()) {
       findings.Fail(experiment.error().WithContext("experiment"));

@@ -31,7 +31,6 @@ namespace {
 // restart they may be in the longest pause between their tries.
 constexpr int kFarewellMs = 10'000;
 constexpr int kFarewellAfterRestartMs = 45'000;
-constexpr std::string_view kSqlite = "sqlite:";
 constexpr int kGraceMs = 2'000;
 constexpr std::chrono::milliseconds kProbeTime{1'000};
 
@@ -75,6 +74,8 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
 
   const ExperimentId run(experiment->name());
   const std::filesystem::path beside = std::filesystem::absolute(arguments.file).parent_path();
+  FEDMETA_ASSIGN_OR_RETURN(const std::optional<std::filesystem::path> store_path,
+                           StorePath(config->store(), beside));
   FEDMETA_ASSIGN_OR_RETURN(const std::unique_ptr<RoundStore> store,
                            OpenRoundStore(config->store(), beside, Durability::kPower));
   FEDMETA_ASSIGN_OR_RETURN(const std::optional<RunDescription> before,
@@ -144,9 +145,7 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
   Monitored monitored{.clock = clock,
                       .certificate_expires = [&] { return identity->credentials()->not_after; },
                       .folders = {{"out", out}}};
-  if (const std::string_view store_name = config->store(); store_name.starts_with(kSqlite)) {
-    monitored.folders["store"] = (beside / store_name.substr(kSqlite.size())).parent_path();
-  }
+  if (store_path) monitored.folders["store"] = store_path->parent_path();
   AddCommonMetrics(monitored, registry);
   std::atomic<bool> serving = true;
   FEDMETA_ASSIGN_OR_RETURN(const auto monitoring,

@@ -2,16 +2,24 @@
 
 namespace fedmeta {
 
-Result<std::unique_ptr<RoundStore>> OpenRoundStore(const std::string& store,
-                                                   const std::filesystem::path& folder,
-                                                   Durability durability) {
+Result<std::optional<std::filesystem::path>> StorePath(const std::string& store,
+                                                       const std::filesystem::path& folder) {
   constexpr std::string_view kSqlite = "sqlite:";
-  if (store == "memory") return MakeMemoryStore();
+  if (store == "memory") return std::optional<std::filesystem::path>();
   if (store.starts_with(kSqlite) && store.size() > kSqlite.size()) {
-    return OpenSqliteStore(folder / store.substr(kSqlite.size()), durability);
+    return std::optional(folder / store.substr(kSqlite.size()));
   }
   return Error(ErrorCode::kInvalidArgument,
                "store: '" + store + "' is neither memory nor sqlite:PATH");
+}
+
+Result<std::unique_ptr<RoundStore>> OpenRoundStore(const std::string& store,
+                                                   const std::filesystem::path& folder,
+                                                   Durability durability) {
+  FEDMETA_ASSIGN_OR_RETURN(const std::optional<std::filesystem::path> path,
+                           StorePath(store, folder));
+  if (!path) return MakeMemoryStore();
+  return OpenSqliteStore(*path, durability);
 }
 
 }  // namespace fedmeta

@@ -117,6 +117,9 @@ enum class Durability : std::uint8_t {
 Result<std::unique_ptr<RoundStore>> OpenSqliteStore(const std::filesystem::path& path,
                                                     Durability durability);
 
+/// Where a store that files name so lies; nothing: in memory. kInvalidArgument for anything else.
+Result<std::optional<std::filesystem::path>> StorePath(const std::string& store,
+                                                       const std::filesystem::path& folder);
 /// As files name it: "memory" or "sqlite:PATH", a relative PATH being under `folder`.
 Result<std::unique_ptr<RoundStore>> OpenRoundStore(const std::string& store,
                                                    const std::filesystem::path& folder,
