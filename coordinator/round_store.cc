@@ -1,5 +1,7 @@
 #include "fedmeta/coordinator/round_store.h"
 
+#include "fedmeta/core/file.h"
+
 namespace fedmeta {
 
 Result<std::optional<std::filesystem::path>> StorePath(const std::string& store,
@@ -19,6 +21,9 @@ Result<std::unique_ptr<RoundStore>> OpenRoundStore(const std::string& store,
   FEDMETA_ASSIGN_OR_RETURN(const std::optional<std::filesystem::path> path,
                            StorePath(store, folder));
   if (!path) return MakeMemoryStore();
+  if (const Status made = MakeWritableFolder(path->parent_path()); !made.ok()) {
+    return made.error().WithContext("store");
+  }
   return OpenSqliteStore(*path, durability);
 }
 

@@ -120,7 +120,8 @@ Result<std::unique_ptr<RoundStore>> OpenSqliteStore(const std::filesystem::path&
 /// Where a store that files name so lies; nothing: in memory. kInvalidArgument for anything else.
 Result<std::optional<std::filesystem::path>> StorePath(const std::string& store,
                                                        const std::filesystem::path& folder);
-/// As files name it: "memory" or "sqlite:PATH", a relative PATH being under `folder`.
+/// As files name it: "memory" or "sqlite:PATH", a relative PATH being under `folder`. Makes the
+/// folder that PATH names.
 Result<std::unique_ptr<RoundStore>> OpenRoundStore(const std::string& store,
                                                    const std::filesystem::path& folder,
                                                    Durability durability);
