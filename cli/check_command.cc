@@ -17,6 +17,7 @@
 #include "fedmeta/cli/commands.h"
 #include "fedmeta/cli/experiment_digest.h"
 #include "fedmeta/cli/findings.h"
+#include "fedmeta/cli/transport_limits.h"
 #include "fedmeta/client/data/partition.h"
 #include "fedmeta/configs/loader.h"
 #include "fedmeta/coordinator/leg.h"
@@ -24,6 +25,7 @@
 #include "fedmeta/core/clock.h"
 #include "fedmeta/core/logger.h"
 #include "fedmeta/core/text.h"
+#include "fedmeta/transport/descriptor_limit.h"
 
 namespace fedmeta {
 namespace {
@@ -270,6 +272,11 @@ class Checker {
     Findings findings(options_.file, "coordinator");
     CheckListen("listen", file.listen(), findings);
     if (file.has_metrics()) CheckListen("metrics.listen", file.metrics().listen(), findings);
+    if (const std::string few =
+            TooFewDescriptors(HardDescriptorLimit(), TransportLimitsOf(file.limits()));
+        !few.empty()) {
+      findings.Warn(few);
+    }
     const SystemClock clock;
     const auto logger = MakeNullLogger();
     CheckIdentity(file.identity(), IdentityRole::kCoordinator, clock, *logger, findings);

@@ -13,6 +13,7 @@
 #include "fedmeta/cli/run_description.h"
 #include "fedmeta/cli/run_heading.h"
 #include "fedmeta/cli/stop_signal.h"
+#include "fedmeta/cli/transport_limits.h"
 #include "fedmeta/configs/loader.h"
 #include "fedmeta/coordinator/coordinator_metrics.h"
 #include "fedmeta/coordinator/live_coordinator.h"
@@ -38,10 +39,6 @@ struct CoordinatorArguments {
   std::string file;
   std::vector<std::string> overrides;
 };
-
-std::uint64_t Milliseconds(const google::protobuf::Duration& duration) {
-  return static_cast<std::uint64_t>(duration.seconds() * 1000 + duration.nanos() / 1'000'000);
-}
 
 std::vector<std::string> NamesOf(const std::vector<Leg>& legs) {
   std::vector<std::string> names;
@@ -126,15 +123,13 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
                                .registry = server,
                                .stored = MakeStoreMetrics(registry)},
                               std::move(opened), *store, *observer, clock, *logger));
-  const v1::Limits& limits = config->limits();
-  const auto metrics = CoordinatorMetrics::Create(*coordinator, limits.staging_slots(), registry);
+  const auto metrics =
+      CoordinatorMetrics::Create(*coordinator, config->limits().staging_slots(), registry);
   FEDMETA_ASSIGN_OR_RETURN(
       const auto grpc,
       GrpcServer::Start({.listen = config->listen(),
                          .members = {config->members().begin(), config->members().end()},
-                         .limits = {.upload_idle_ms = Milliseconds(limits.upload_idle()),
-                                    .minimum_bytes_per_second =
-                                        std::uint64_t{limits.minimum_kib_per_second()} * 1024},
+                         .limits = TransportLimitsOf(config->limits()),
                          .refused = [&](ErrorCode code) { metrics->Refused(code); }},
                         identity, *metrics, *logger));
   const std::string host = config->listen().substr(0, config->listen().rfind(':'));

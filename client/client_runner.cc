@@ -9,6 +9,7 @@
 
 #include "fedmeta/client/client_state_store.h"
 #include "fedmeta/client/trainer.h"
+#include "fedmeta/core/bytes.h"
 #include "fedmeta/core/file.h"
 #include "fedmeta/protocol/round_plan.h"
 #include "fedmeta/protocol/version.h"
@@ -46,6 +47,26 @@ class Heartbeat {
   std::string phase_ = "downloading";
   std::jthread thread_;  // last: stops and joins before the rest goes
 };
+
+/// The last result, kept in case it is asked for again.
+struct LatestResult {
+  std::optional<Digest> work;
+  ClientResult result;
+};
+
+/// What decides a result: the client's own kept state, and the plan but for the attempt and the
+/// time that is left. A coordinator that was restarted, or that retries a round, asks for the same
+/// work under a new attempt.
+Digest WorkOf(const RoundPlan& plan, const Bytes& kept) {
+  v1::RoundPlan message = plan.message();
+  message.mutable_key()->clear_attempt();
+  message.mutable_key()->clear_session();
+  message.clear_report_deadline_ms();
+  DigestBuilder builder;
+  builder.Add(AsBytes(Digest::Of(message.SerializeAsString()).bytes()));
+  builder.Add(kept);
+  return builder.Finish();
+}
 
 // What one leg needs, kept between its rounds.
 struct LegSession {
@@ -144,21 +165,29 @@ class ClientRunner::Implementation {
   }
 
   Status Attempt(const RoundPlan& plan, Heartbeat& heartbeat, std::stop_token stop) {
-    FEDMETA_ASSIGN_OR_RETURN(LegSession * leg, FindLeg(plan, stop));
-    FEDMETA_RETURN_IF_ERROR(DownloadState(plan, *leg, stop));
-    heartbeat.SetPhase("training");
     FEDMETA_ASSIGN_OR_RETURN(const Bytes kept,
                              kept_.Current(plan.key().experiment, LastCounted(plan)));
-    const LocalClient self{.name = options_.name, .tasks = leg->tasks.get(), .kept = kept};
-    std::vector<Result<ClientResult>> results =
-        ExecutePlan(plan, *leg->runtime, state_, {&self, 1}, *pool_);
-    FEDMETA_ASSIGN_OR_RETURN(const ClientResult result, std::move(results.front()));
-    FEDMETA_RETURN_IF_ERROR(WriteFigures(plan, result.metrics));
-    if (!result.next_kept.empty()) {
-      FEDMETA_RETURN_IF_ERROR(kept_.Stage(plan.key(), result.next_kept));
+    const Digest work = WorkOf(plan, kept);
+    if (latest_.work == work) {
+      logger_.Log(LogLevel::kInfo, "result_reused", {{"key", plan.key().ToString()}});
+    } else {
+      latest_ = {};  // its memory is for the next
+      FEDMETA_ASSIGN_OR_RETURN(LegSession * leg, FindLeg(plan, stop));
+      FEDMETA_RETURN_IF_ERROR(DownloadState(plan, *leg, stop));
+      heartbeat.SetPhase("training");
+      logger_.Log(LogLevel::kDebug, "training", {{"key", plan.key().ToString()}});
+      const LocalClient self{.name = options_.name, .tasks = leg->tasks.get(), .kept = kept};
+      std::vector<Result<ClientResult>> results =
+          ExecutePlan(plan, *leg->runtime, state_, {&self, 1}, *pool_);
+      FEDMETA_ASSIGN_OR_RETURN(ClientResult result, std::move(results.front()));
+      FEDMETA_RETURN_IF_ERROR(WriteFigures(plan, result.metrics));
+      latest_ = {.work = work, .result = std::move(result)};
+    }
+    if (!latest_.result.next_kept.empty()) {
+      FEDMETA_RETURN_IF_ERROR(kept_.Stage(plan.key(), latest_.result.next_kept));
     }
     heartbeat.SetPhase("uploading");
-    return Upload(plan, result.payload, stop);
+    return Upload(plan, latest_.result.payload, stop);
   }
 
   /// The last round of the plan's leg in which this client was counted, by the coordinator's word.
@@ -277,6 +306,7 @@ class ClientRunner::Implementation {
   std::map<Digest, LegSession> legs_;
   std::vector<float> state_;
   std::optional<Digest> state_hash_;
+  LatestResult latest_;
 };
 
 ClientRunner::ClientRunner(Options options, CoordinatorLink& link, const Clock& clock,

@@ -23,7 +23,8 @@ struct SiteSource {
 
 /// A live client: asks for instructions, downloads, trains, uploads, until the coordinator says
 /// that all is done. A broken connection stops no local work: calls retry inside the link, and a
-/// plan that closed meanwhile is simply left.
+/// plan that closed meanwhile is simply left. A further attempt at the same work, as after a
+/// restart of the coordinator, is answered with the result at hand.
 class ClientRunner {
  public:
   struct Options {

@@ -8,6 +8,7 @@ namespace {
 
 // A stream that ended before it was whole; the client resumes it.
 constexpr char kBroken[] = "broken";
+constexpr char kLate[] = "late";
 
 template <typename T>
 std::string_view CodeOf(const Result<T>& result) {
@@ -59,14 +60,15 @@ class Metrics final : public CoordinatorMetrics {
       : coordinator_(coordinator),
         joins_(registry.AddCounter("fedmeta_joins_total", "Clients that asked to join, by answer.",
                                    CodeLabel({"ok"}))),
-        refused_(registry.AddCounter("fedmeta_calls_refused_total",
-                                     "Calls of peers that are no members, before any handler.",
-                                     CodeLabel())),
+        refused_(registry.AddCounter(
+            "fedmeta_calls_refused_total",
+            "Calls of peers that are no members, or beyond a quota, before any handler.",
+            CodeLabel())),
         upload_counters_{
             .uploads = registry.AddCounter(
                 "fedmeta_uploads_total",
                 "Upload streams by answer; broken: ended early, the client resumes it.",
-                CodeLabel({"ok", kBroken})),
+                CodeLabel({"ok", kLate, kBroken})),
             .bytes = registry.AddCounter("fedmeta_upload_bytes_total", "Payload bytes received.")
                          .With()} {
     registry.AddGauge("fedmeta_staging_slots", "Uploads that may be received at a time.")
@@ -117,11 +119,17 @@ class Metrics final : public CoordinatorMetrics {
                                 done(sink.error());
                                 return;
                               }
+                              if (const auto known = (*sink)->already()) {
+                                counters.uploads.With(known->discarded() ? kLate : "ok").Add();
+                                done(std::move(sink));
+                                return;
+                              }
                               done(std::shared_ptr<UploadSink>(
                                   std::make_shared<CountedSink>(std::move(*sink), counters)));
                             });
   }
   void Heard(const ClientId& client) override { coordinator_.Heard(client); }
+  void Gone(const ClientId& client) override { coordinator_.Gone(client); }
 
  private:
   MetricRegistry::Reading Present() const {

@@ -175,6 +175,7 @@ class Live final : public LiveCoordinator {
   }
 
   void Heard(const ClientId& client) override { sessions_.Heard(client, clock_.Now()); }
+  void Gone(const ClientId& client) override { sessions_.Gone(client); }
 
  private:
   Status TakeFailure(const ClientId& client, const v1::Report& report) {
@@ -255,7 +256,7 @@ class Live final : public LiveCoordinator {
   }
 
   void Do(const CloseFor& what) {
-    for (const ClientId& client : what.clients) staging_.Close(what.key, client);
+    for (const ClientId& client : what.clients) staging_.Close(what.key, client, what.reason);
     sessions_.Close(what.clients, what.key, what.counted, what.reason);
   }
 

@@ -53,10 +53,12 @@ Result<SessionTable::Joined> SessionTable::Join(const ClientId& client,
   {
     const std::lock_guard lock(mutex_);
     const auto found = sessions_.find(client);
-    if (found != sessions_.end() && now - found->second.heard < takeover_after()) {
+    if (found != sessions_.end() && !found->second.gone &&
+        now - found->second.heard < takeover_after()) {
       return Error(ErrorCode::kUnavailable,
-                   "another process joined as " + client.value() + " and was heard a moment ago: " +
-                       "stop one of them; a restarted client is let in after " +
+                   "another process joined as " + client.value() +
+                       " and is connected: stop one of them; this one is let in once the "
+                       "other's connection is closed, or silent for " +
                        FormatDuration(static_cast<double>(takeover_after().count()) / 1000));
     }
     if (found == sessions_.end() && sessions_.size() >= options_.maximum_sessions) {
@@ -95,6 +97,7 @@ void SessionTable::Next(const ClientId& client, const v1::NextRequest& request, 
     } else {
       Session& session = found->second;
       session.heard = now;
+      session.gone = false;
       if (session.poll) {
         v1::Instruction idle;
         idle.mutable_idle();
@@ -160,6 +163,12 @@ void SessionTable::Heard(const ClientId& client, TimePoint now) {
   const std::lock_guard lock(mutex_);
   const auto found = sessions_.find(client);
   if (found != sessions_.end()) found->second.heard = std::max(found->second.heard, now);
+}
+
+void SessionTable::Gone(const ClientId& client) {
+  const std::lock_guard lock(mutex_);
+  const auto found = sessions_.find(client);
+  if (found != sessions_.end()) found->second.gone = true;
 }
 
 Status SessionTable::Progress(const ClientId& client, const std::string& phase) {

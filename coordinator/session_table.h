@@ -40,7 +40,7 @@ class SessionTable {
   };
   /// Refuses other versions, clients without the experiment's data, and, with kUnavailable, a
   /// second process of a client whose first one was heard within takeover_after(): a restarted
-  /// client gets in once its old process has been silent for that long.
+  /// client gets in once its old process is Gone, or has been silent for that long.
   Result<Joined> Join(const ClientId& client, const v1::ClientHello& hello, TimePoint now);
   /// Answers now or later, exactly once. kFailedPrecondition "join first" without a session of this
   /// id.
@@ -50,6 +50,8 @@ class SessionTable {
   /// the farewell waits for them too.
   void Remember(const std::vector<AttemptRecord>& history, const std::vector<ClientId>& present);
   void Heard(const ClientId& client, TimePoint now);
+  /// Every connection of the client's process is closed: another one may join in its place.
+  void Gone(const ClientId& client);
   /// kFailedPrecondition "join first" for a client without a session.
   Status Progress(const ClientId& client, const std::string& phase);
   /// What the client said it was doing; empty if it never did.
@@ -88,6 +90,7 @@ class SessionTable {
     std::uint64_t id = 0;
     TimePoint heard{};
     v1::Role role = v1::ROLE_UNSPECIFIED;
+    bool gone = false;  // since Join or Next
     bool discloses = false;
     std::string phase;
     std::optional<RoundPlan> plan;

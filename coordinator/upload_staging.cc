@@ -31,19 +31,20 @@ Error Stale(const RoundKey& key) {
           "upload: " + key.ToString() + " is over or was not asked of this client"};
 }
 
-/// For a client that repeats an upload which is whole: acknowledges.
-class RepeatSink final : public UploadSink {
+/// For an upload that is here, or came too late: acknowledges.
+class KnownSink final : public UploadSink {
  public:
-  explicit RepeatSink(std::uint64_t size) : size_(size) {}
-  Status Write(std::span<const std::byte> data) override {
-    if (data.empty()) return {};
-    return Error(ErrorCode::kResourceExhausted, "upload: all bytes were received before");
-  }
-  void Finish(Done<v1::UploadPosition> done) override { done(PositionOf(size_, true)); }
+  explicit KnownSink(v1::UploadPosition position) : position_(std::move(position)) {}
+  std::optional<v1::UploadPosition> already() const override { return position_; }
+  Status Write(std::span<const std::byte>) override { return {}; }
+  void Finish(Done<v1::UploadPosition> done) override { done(position_); }
 
  private:
-  std::uint64_t size_;
+  const v1::UploadPosition position_;
 };
+
+// Of one client, after their end: rounds of all purposes.
+constexpr std::size_t kAttemptsRemembered = 16;
 
 }  // namespace
 
@@ -54,12 +55,14 @@ class UploadStaging::Core : public std::enable_shared_from_this<Core> {
   void Expect(const RoundPlan& plan, std::span<const ClientId> clients, std::uint64_t size) {
     const std::lock_guard lock(mutex_);
     for (const ClientId& client : clients) {
-      expected_.try_emplace({client, plan.key()},
-                            Expected{.plan_hash = plan.hash(), .size = size, .whole = {}});
+      const auto [at, anew] = expected_.try_emplace({client, plan.key()});
+      if (!anew && !at->second.end) continue;
+      if (!anew) std::erase(ended_[client], plan.key());
+      at->second = {.plan_hash = plan.hash(), .size = size, .whole = {}};
     }
   }
 
-  void Close(const Owner& owner);
+  void Close(const Owner& owner, const std::string& reason);
   void Shut();
   std::span<const std::byte> Take(std::uint32_t slot);
   void Free(std::uint32_t slot);
@@ -81,7 +84,19 @@ class UploadStaging::Core : public std::enable_shared_from_this<Core> {
   struct Expected {
     Digest plan_hash;
     std::uint64_t size = 0;
-    std::optional<Digest> whole;  // received
+    std::optional<Digest> whole;          // received
+    std::optional<std::string> end = {};  // why the attempt is over; none: it is open
+
+    /// What an upload is told without its bytes; none: it is to come.
+    std::optional<v1::UploadPosition> Known() const {
+      if (!whole && !end) return std::nullopt;
+      v1::UploadPosition position = PositionOf(size, true);
+      if (!whole) {
+        position.set_discarded(true);
+        position.set_reason(*end);
+      }
+      return position;
+    }
   };
   struct Request {
     Owner owner;
@@ -111,6 +126,7 @@ class UploadStaging::Core : public std::enable_shared_from_this<Core> {
   mutable std::mutex mutex_;
   std::vector<Slot> slots_;
   std::map<Owner, Expected> expected_;
+  std::map<ClientId, std::deque<RoundKey>> ended_;  // of those in expected_, oldest first
   std::deque<Waiting> waiting_;
   std::list<Partial> partials_;  // oldest first
 };
@@ -152,15 +168,24 @@ class SlotSink final : public UploadSink {
 
 }  // namespace
 
-void UploadStaging::Core::Close(const Owner& owner) {
+void UploadStaging::Core::Close(const Owner& owner, const std::string& reason) {
   Answers answers;
   {
     const std::lock_guard lock(mutex_);
-    expected_.erase(owner);
+    const auto found = expected_.find(owner);
+    if (found == expected_.end() || found->second.end) return;
+    found->second.end = reason.empty() ? "the attempt is over" : reason;
+    std::deque<RoundKey>& ended = ended_[owner.first];
+    ended.push_back(owner.second);
+    if (ended.size() > kAttemptsRemembered) {
+      expected_.erase({owner.first, ended.front()});
+      ended.pop_front();
+    }
     partials_.remove_if([&](const Partial& partial) { return partial.owner == owner; });
     std::erase_if(waiting_, [&](Waiting& waiting) {
       if (waiting.request.owner != owner) return false;
-      answers.emplace_back(std::move(waiting.done), Stale(owner.second));
+      answers.emplace_back(std::move(waiting.done),
+                           std::make_shared<KnownSink>(*found->second.Known()));
       return true;
     });
     for (Slot& slot : slots_) {
@@ -253,7 +278,7 @@ Result<v1::UploadPosition> UploadStaging::Core::Position(const ClientId& client,
                                                          const v1::UploadHeader& header) {
   const std::lock_guard lock(mutex_);
   FEDMETA_ASSIGN_OR_RETURN(const Request request, Check(client, header));
-  if (expected_.at(request.owner).whole) return PositionOf(request.size, true);
+  if (const auto known = expected_.at(request.owner).Known()) return *known;
   const std::shared_ptr<Arrival> partial = FindPartial(request);
   if (!partial) return PositionOf(0, false);
   return PositionOf(partial->received(), false);
@@ -267,8 +292,8 @@ void UploadStaging::Core::Open(const ClientId& client, const v1::UploadHeader& h
     Result<Request> request = Check(client, header);
     if (!request.ok()) {
       answers.emplace_back(std::move(done), request.error());
-    } else if (expected_.at(request->owner).whole) {
-      answers.emplace_back(std::move(done), std::make_shared<RepeatSink>(request->size));
+    } else if (const auto known = expected_.at(request->owner).Known()) {
+      answers.emplace_back(std::move(done), std::make_shared<KnownSink>(*known));
     } else {
       // The older stream of this client is dead or beside the point.
       for (Slot& slot : slots_) {
@@ -378,8 +403,8 @@ void UploadStaging::Expect(const RoundPlan& plan, std::span<const ClientId> clie
                            std::uint64_t size) {
   core_->Expect(plan, clients, size);
 }
-void UploadStaging::Close(const RoundKey& key, const ClientId& client) {
-  core_->Close({client, key});
+void UploadStaging::Close(const RoundKey& key, const ClientId& client, const std::string& reason) {
+  core_->Close({client, key}, reason);
 }
 std::span<const std::byte> UploadStaging::Take(std::uint32_t slot) { return core_->Take(slot); }
 void UploadStaging::Free(std::uint32_t slot) { core_->Free(slot); }

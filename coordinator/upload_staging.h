@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 
 #include "fedmeta/core/bytes.h"
 #include "fedmeta/core/ids.h"
@@ -22,7 +23,9 @@ namespace fedmeta {
 /// An upload is taken only for an attempt that Expect opened for that client, of the expected size,
 /// bound to the plan's hash; digest and size are verified before it counts. Repeats of a whole
 /// upload are acknowledged, another digest under the same key is refused. A second stream of one
-/// client for one attempt takes over from the first.
+/// client for one attempt takes over from the first. The latest attempts of a client are remembered
+/// after their end, so that a repeat is still acknowledged, and one that was asked for but comes
+/// late is acknowledged as discarded, with the reason.
 ///
 /// Thread-safe; callbacks run without a lock held. Sinks may outlive this object: they then only
 /// answer errors.
@@ -47,8 +50,8 @@ class UploadStaging {
   /// open: nothing changes.
   void Expect(const RoundPlan& plan, std::span<const ClientId> clients, std::uint64_t size);
   /// The attempt is over for this client: no more uploads; a slot that it holds is freed unless
-  /// Take gave it out.
-  void Close(const RoundKey& key, const ClientId& client);
+  /// Take gave it out. `reason`: for an upload that comes late.
+  void Close(const RoundKey& key, const ClientId& client, const std::string& reason);
   /// The payload of a staged slot; valid until Free.
   std::span<const std::byte> Take(std::uint32_t slot);
   void Free(std::uint32_t slot);

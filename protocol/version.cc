@@ -1,12 +1,12 @@
 #include "fedmeta/protocol/version.h"
+
+#include <algorithm>
 #include <utility>
 
 #include "fedmeta/v1/round.pb.h"
 
 namespace fedmeta {
 namespace {
-
-constexpr std::uint32_t kOldestMinor = kProtocolMinor >= 2 ? kProtocolMinor - 2 : 0;
 
 std::string Text(std::uint32_t major, std::uint32_t minor) {
   return std::to_string(major) + "." + std::to_string(minor);
@@ -24,24 +24,24 @@ v1::Version OwnVersion() {
   return version;
 }
 
-Status CheckClientVersion(const v1::Version& client) {
-  const bool too_new =
-      std::pair(client.major(), client.minor()) > std::pair(kProtocolMajor, kProtocolMinor);
-  const bool too_old = client.major() < kProtocolMajor || client.minor() < kOldestMinor;
+Status CheckVersions(const v1::Version& coordinator, const v1::Version& client) {
+  const std::uint32_t oldest = coordinator.minor() - std::min(coordinator.minor(), kMinorsServed);
+  const bool too_new = std::pair(client.major(), client.minor()) >
+                       std::pair(coordinator.major(), coordinator.minor());
+  const bool too_old = client.major() < coordinator.major() || client.minor() < oldest;
   if (!too_new && !too_old) return {};
   return Error(ErrorCode::kFailedPrecondition,
-               "client speaks protocol " + Text(client.major(), client.minor()) +
-                   ", this coordinator serves " + Text(kProtocolMajor, kOldestMinor) + " to " +
-                   Text(kProtocolMajor, kProtocolMinor) + ": update the " +
-                   (too_new ? "coordinator" : "client"));
+               "protocol: coordinator " + Text(coordinator.major(), coordinator.minor()) +
+                   " serves clients from " + Text(coordinator.major(), oldest) + " to " +
+                   Text(coordinator.major(), coordinator.minor()) + ", this site speaks " +
+                   Text(client.major(), client.minor()) + ": upgrade fedmeta at " +
+                   (too_new ? "the coordinator" : "this site"));
 }
 
+Status CheckClientVersion(const v1::Version& client) { return CheckVersions(OwnVersion(), client); }
+
 Status CheckCoordinatorVersion(const v1::Version& coordinator) {
-  if (coordinator.major() == kProtocolMajor && coordinator.minor() >= kProtocolMinor) return {};
-  return Error(ErrorCode::kFailedPrecondition,
-               "coordinator speaks protocol " + Text(coordinator.major(), coordinator.minor()) +
-                   ", this client " + Text(kProtocolMajor, kProtocolMinor) + ": update the " +
-                   (coordinator.major() > kProtocolMajor ? "client" : "coordinator"));
+  return CheckVersions(coordinator, OwnVersion());
 }
 
 }  // namespace fedmeta

@@ -12,17 +12,22 @@ class Version;
 namespace fedmeta {
 
 inline constexpr std::uint32_t kProtocolMajor = 1;
-inline constexpr std::uint32_t kProtocolMinor = 0;
+inline constexpr std::uint32_t kProtocolMinor = 1;
 inline constexpr char kProgramVersion[] = "0.1.0";
 
-/// "1.0": the protocol of this program.
+/// "1.1": the protocol of this program.
 std::string ProtocolVersionText();
 /// What this program says of itself in the first call.
 v1::Version OwnVersion();
-/// Coordinator: whether it serves a peer of this version (same major; minor at most two older).
-/// The error says which side is too old.
+/// How many minor versions back a coordinator serves.
+inline constexpr std::uint32_t kMinorsServed = 2;
+/// Whether a coordinator serves a client: same major version, the client's minor at most the
+/// coordinator's and at most kMinorsServed older. kFailedPrecondition says who has to upgrade, and
+/// from which version on it works.
+Status CheckVersions(const v1::Version& coordinator, const v1::Version& client);
+/// Coordinator: whether it serves this client.
 Status CheckClientVersion(const v1::Version& client);
-/// Client: whether it can work with this coordinator.
+/// Client: whether this coordinator serves it.
 Status CheckCoordinatorVersion(const v1::Version& coordinator);
 
 }  // namespace fedmeta

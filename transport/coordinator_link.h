@@ -36,7 +36,7 @@ class CoordinatorLink {
   virtual Status Download(const Digest& digest, std::span<std::byte> content,
                           std::stop_token stop) = 0;
   /// header.offset is set inside: an upload resumes where UploadStatus says. Success: the
-  /// coordinator has it whole.
+  /// coordinator has it whole. kFailedPrecondition with the reason: the attempt is over.
   virtual Status Upload(const v1::UploadHeader& header, std::span<const std::byte> payload,
                         std::stop_token stop) = 0;
 };

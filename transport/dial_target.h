@@ -3,9 +3,9 @@
 #include <optional>
 #include <string>
 
+#include "fedmeta/core/host_port.h"
 #include "fedmeta/core/result.h"
 #include "fedmeta/core/secret_bytes.h"
-#include "fedmeta/core/host_port.h"
 #include "fedmeta/v1/client.pb.h"
 
 namespace fedmeta {

@@ -3,16 +3,16 @@
 #include <algorithm>
 
 #include "fedmeta/transport/peer_identity.h"
+#include "fedmeta/transport/stream_pace.h"
 #include "fedmeta/transport/stream_pieces.h"
 
 namespace fedmeta {
 
-/// The handle to the call, and since when its peer takes nothing. Guarded by the handle's lock.
+/// The handle to the call, and its peer's speed. Guarded by the handle's lock.
 class DownloadCall::Progress final : public CallHandle<DownloadCall>, public Stallable {
  public:
-  Progress(DownloadCall& call, const TransportLimits& limits) : CallHandle(call), limits_(limits) {}
-
-  void Waits(TimePoint now) { since_ = now; }
+  Progress(DownloadCall& call, const TransportLimits& limits)
+      : CallHandle(call), pace("download", limits) {}
 
   // A peer that takes nothing would hold back a status: the call is cut.
   void End(const Error&) override {
@@ -22,18 +22,16 @@ class DownloadCall::Progress final : public CallHandle<DownloadCall>, public Sta
   void EndIfStalled(TimePoint now) override {
     // The piece that stands in the way holds back a status as well, so the call is cut.
     With([&](DownloadCall& call) {
-      if (now - since_ > Duration(limits_.upload_idle_ms)) call.call_.TryCancel();
+      if (!pace.Stall(now).empty()) call.call_.TryCancel();
     });
   }
 
- private:
-  const TransportLimits& limits_;
-  TimePoint since_{};
+  StreamPace pace;
 };
 
 DownloadCall::DownloadCall(const Context& context, grpc::CallbackServerContext& call,
                            std::shared_ptr<const Bytes> blob, std::uint64_t offset)
-    : clock_(context.clock),
+    : context_(context),
       call_(call),
       blob_(std::move(blob)),
       offset_(offset),
@@ -45,8 +43,9 @@ DownloadCall::DownloadCall(const Context& context, grpc::CallbackServerContext& 
                                                          std::to_string(offset_))));
     return;
   }
-  context.watch.Add(progress_);
-  context.calls.Add(progress_, PeerCertificates(call.auth_context().get()));
+  progress_->pace.Started(context_.clock.Now());
+  context_.watch.Add(progress_);
+  context_.calls.Add(progress_, PeerCertificates(call.auth_context().get()));
   WriteNext();
 }
 
@@ -58,14 +57,18 @@ void DownloadCall::WriteNext() {
   const std::size_t size = std::min<std::uint64_t>(kStreamPieceBytes, blob_->size() - offset_);
   piece_.set_data(blob_->data() + offset_, size);
   offset_ += size;
+  bytes_ = MessageBytes(piece_);
   progress_->With([&](DownloadCall&) {
-    progress_->Waits(clock_.Now());
-    StartWrite(&piece_);
+    progress_->pace.WaitsForPeer(context_.clock.Now());
+    StartWrite(&bytes_);
   });
 }
 
 void DownloadCall::OnWriteDone(bool ok) {
-  if (ok) return WriteNext();
+  if (ok) {
+    progress_->With([&](DownloadCall&) { progress_->pace.Moved(piece_.data().size()); });
+    return WriteNext();
+  }
   if (progress_->Take() != nullptr) Finish(grpc::Status::CANCELLED);
 }
 

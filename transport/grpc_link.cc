@@ -14,6 +14,7 @@
 #include "fedmeta/transport/dial_target.h"
 #include "fedmeta/transport/grpc_status.h"
 #include "fedmeta/transport/peer_identity.h"
+#include "fedmeta/transport/retry_hint.h"
 #include "fedmeta/transport/stream_pieces.h"
 #include "fedmeta/v1/service.grpc.pb.h"
 
@@ -29,6 +30,11 @@ constexpr Duration kStreamTimeout{
 constexpr std::uint64_t kSlowestBytesPerSecond = 4096;
 
 Error Stopped() { return {ErrorCode::kCancelled, "asked to stop"}; }
+
+/// The coordinator has taken note of an upload that came too late to count.
+Error Late(const v1::UploadPosition& position) {
+  return {ErrorCode::kFailedPrecondition, "the upload came too late: " + position.reason()};
+}
 
 Duration StreamTimeout(std::size_t bytes) {
   return kStreamTimeout +
@@ -104,6 +110,7 @@ class GrpcLink final : public CoordinatorLink {
     return UntilFinal(stop, [&]() -> Status {
       if (resumes) {
         FEDMETA_ASSIGN_OR_RETURN(const v1::UploadPosition position, WhereToResume(header, stop));
+        if (position.discarded()) return Late(position);
         if (position.complete()) return {};
         at.set_offset(position.received());
       }
@@ -130,6 +137,10 @@ class GrpcLink final : public CoordinatorLink {
     const Error error = FromGrpc(status);
     // Our certificate has expired since the handshake; perhaps there is a renewed one.
     if (error.code() == ErrorCode::kUnauthenticated) line_.Drop(by);
+    // A quota of the coordinator's: it passes.
+    if (error.code() == ErrorCode::kResourceExhausted &&
+        context.GetServerTrailingMetadata().contains(kRetryHint))
+      return Error(ErrorCode::kUnavailable, error.message());
     return error;
   }
 
@@ -211,6 +222,7 @@ class GrpcLink final : public CoordinatorLink {
     }
     if (open) writer->WritesDone();
     FEDMETA_RETURN_IF_ERROR(Verdict(*attempt.context(), writer->Finish(), *by));
+    if (position.discarded()) return Late(position);
     if (!position.complete())
       return Error(ErrorCode::kUnavailable, "the coordinator has not the whole upload");
     return {};

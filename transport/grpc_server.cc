@@ -7,13 +7,18 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include "fedmeta/core/host_port.h"
 #include "fedmeta/protocol/limits.h"
 #include "fedmeta/transport/admission.h"
 #include "fedmeta/transport/admitted_calls.h"
+#include "fedmeta/transport/client_quota.h"
+#include "fedmeta/transport/connection_gate.h"
+#include "fedmeta/transport/descriptor_limit.h"
 #include "fedmeta/transport/download_call.h"
-#include "fedmeta/transport/listen_probe.h"
+#include "fedmeta/transport/message_bytes.h"
 #include "fedmeta/transport/peer_identity.h"
 #include "fedmeta/transport/reloading_credentials.h"
+#include "fedmeta/transport/retry_hint.h"
 #include "fedmeta/transport/stall_watch.h"
 #include "fedmeta/transport/time_header.h"
 #include "fedmeta/transport/tls_policy.h"
@@ -29,103 +34,157 @@ constexpr int kKeepaliveTimeoutMs = 15'000;
 constexpr int kLeastPingIntervalMs = 5'000;
 constexpr int kHandshakeTimeoutMs = 10'000;
 constexpr int kAgeGraceMs = 60'000;
+constexpr int kIdleConnectionMs = 300'000;  // between calls; a client of ours then dials anew
 constexpr int kStreamsPerConnection = 16;
+constexpr int kMetadataBytes = 8 * 1024;
+constexpr int kRetryAfterMs = 1000;
 constexpr std::size_t kMemoryBytes = std::size_t{512} * 1024 * 1024;
 
-/// The handlers: admission first, then the endpoint.
-class Service final : public v1::Coordinator::CallbackService {
+using v1::Coordinator;
+using RawService = Coordinator::WithRawCallbackMethod_Join<
+    Coordinator::WithRawCallbackMethod_Next<Coordinator::WithRawCallbackMethod_Send<
+        Coordinator::WithRawCallbackMethod_Download<Coordinator::WithRawCallbackMethod_UploadStatus<
+            Coordinator::WithRawCallbackMethod_Upload<Coordinator::Service>>>>>>;
+
+/// The handlers: admission and quota first, then the message, then the endpoint.
+class Service final : public RawService {
  public:
   Service(const GrpcServer::Options& options, const std::shared_ptr<IdentitySource>& identity,
-          CoordinatorEndpoint& endpoint, Logger& logger)
+          CoordinatorEndpoint& endpoint, ConnectionGate& gate, Logger& logger)
       : admission_(identity, options.members, options.refused, logger),
+        refused_(options.refused),
         limits_(options.limits),
         endpoint_(endpoint),
-        watch_(clock_, Duration(std::clamp<std::uint64_t>(limits_.upload_idle_ms / 8, 10, 1000))) {}
+        gate_(gate),
+        quota_(limits_),
+        watch_(clock_, Duration(std::clamp<std::uint64_t>(limits_.stream_idle_ms / 8, 10, 1000))) {}
 
   AdmittedCalls& calls() { return calls_; }
 
  private:
-  grpc::ServerUnaryReactor* Join(grpc::CallbackServerContext* context, const v1::ClientHello* hello,
-                                 v1::Welcome* welcome) override {
-    return Answer(*context, welcome, [&](const ClientId& client, Done<v1::Welcome> done) {
-      endpoint_.Join(client, *hello, std::move(done));
-    });
+  using Bytes = grpc::ByteBuffer;
+
+  grpc::ServerUnaryReactor* Join(grpc::CallbackServerContext* context, const Bytes* request,
+                                 Bytes* response) override {
+    return Answer<v1::ClientHello, v1::Welcome>(
+        *context, *request, response,
+        [&](const ClientId& client, const v1::ClientHello& hello, Done<v1::Welcome> done) {
+          if (!gate_.HasOther(client, context->peer())) endpoint_.Gone(client);
+          endpoint_.Join(client, hello, std::move(done));
+        });
   }
-  grpc::ServerUnaryReactor* Next(grpc::CallbackServerContext* context,
-                                 const v1::NextRequest* request,
-                                 v1::Instruction* instruction) override {
-    return Answer(*context, instruction, [&](const ClientId& client, Done<v1::Instruction> done) {
-      endpoint_.Next(client, *request, std::move(done));
-    });
+  grpc::ServerUnaryReactor* Next(grpc::CallbackServerContext* context, const Bytes* request,
+                                 Bytes* response) override {
+    return Answer<v1::NextRequest, v1::Instruction>(
+        *context, *request, response,
+        [&](const ClientId& client, const v1::NextRequest& next, Done<v1::Instruction> done) {
+          endpoint_.Next(client, next, std::move(done));
+        });
   }
-  grpc::ServerUnaryReactor* Send(grpc::CallbackServerContext* context, const v1::Report* report,
-                                 v1::Acknowledgement* acknowledgement) override {
-    return Answer(*context, acknowledgement,
-                  [&](const ClientId& client, Done<v1::Acknowledgement> done) {
-                    endpoint_.Send(client, *report, std::move(done));
-                  });
+  grpc::ServerUnaryReactor* Send(grpc::CallbackServerContext* context, const Bytes* request,
+                                 Bytes* response) override {
+    return Answer<v1::Report, v1::Acknowledgement>(
+        *context, *request, response,
+        [&](const ClientId& client, const v1::Report& report, Done<v1::Acknowledgement> done) {
+          if (report.body_case() == v1::Report::BODY_NOT_SET) {
+            done(Error(ErrorCode::kInvalidArgument, "report: body is neither progress nor failed"));
+            return;
+          }
+          endpoint_.Send(client, report, std::move(done));
+        });
   }
-  grpc::ServerUnaryReactor* UploadStatus(grpc::CallbackServerContext* context,
-                                         const v1::UploadHeader* header,
-                                         v1::UploadPosition* position) override {
-    return Answer(*context, position,
-                  [&](const ClientId& client, const Done<v1::UploadPosition>& done) {
-                    done(endpoint_.UploadStatus(client, *header));
-                  });
+  grpc::ServerUnaryReactor* UploadStatus(grpc::CallbackServerContext* context, const Bytes* request,
+                                         Bytes* response) override {
+    return Answer<v1::UploadHeader, v1::UploadPosition>(
+        *context, *request, response,
+        [&](const ClientId& client, const v1::UploadHeader& header,
+            const Done<v1::UploadPosition>& done) {
+          done(endpoint_.UploadStatus(client, header));
+        });
   }
 
-  grpc::ServerWriteReactor<v1::Piece>* Download(grpc::CallbackServerContext* context,
-                                                const v1::BlobRequest* request) override {
-    using Refused = RefusedCall<grpc::ServerWriteReactor<v1::Piece>>;
-    const auto client = Admit(*context);
-    if (!client.ok()) return new Refused(client.error());
-    const auto digest = Digest::FromBytes(request->sha256());
-    if (!digest.ok()) return new Refused(digest.error());
-    auto blob = endpoint_.FindBlob(client.value(), digest.value());
-    if (!blob.ok()) return new Refused(blob.error());
-    return new DownloadCall({.limits = limits_, .clock = clock_, .watch = watch_, .calls = calls_},
-                            *context, std::move(blob).value(), request->offset());
+  grpc::ServerWriteReactor<Bytes>* Download(grpc::CallbackServerContext* context,
+                                            const Bytes* request) override {
+    auto call = OpenDownload(*context, *request);
+    if (call.ok()) return call.value();
+    return new RefusedCall<grpc::ServerWriteReactor<Bytes>>(call.error());
   }
-  grpc::ServerReadReactor<v1::UploadPiece>* Upload(grpc::CallbackServerContext* context,
-                                                   v1::UploadPosition* position) override {
-    const auto client = Admit(*context);
-    if (!client.ok())
-      return new RefusedCall<grpc::ServerReadReactor<v1::UploadPiece>>(client.error());
+  grpc::ServerReadReactor<Bytes>* Upload(grpc::CallbackServerContext* context,
+                                         Bytes* response) override {
+    auto call = OpenUpload(*context, response);
+    if (call.ok()) return call.value();
+    return new RefusedCall<grpc::ServerReadReactor<Bytes>>(call.error());
+  }
+
+  Result<DownloadCall*> OpenDownload(grpc::CallbackServerContext& context, const Bytes& bytes) {
+    FEDMETA_ASSIGN_OR_RETURN(const ClientId client, Admit(context));
+    v1::BlobRequest request;
+    FEDMETA_RETURN_IF_ERROR(ParseMessage(bytes, request));
+    FEDMETA_ASSIGN_OR_RETURN(const Digest digest, Digest::FromBytes(request.sha256()));
+    FEDMETA_ASSIGN_OR_RETURN(auto blob, endpoint_.FindBlob(client, digest));
+    FEDMETA_ASSIGN_OR_RETURN(auto lease, Hinted(context, quota_.TakeStream(client)));
+    return new DownloadCall({.limits = limits_,
+                             .clock = clock_,
+                             .watch = watch_,
+                             .calls = calls_,
+                             .lease = std::move(lease)},
+                            context, std::move(blob), request.offset());
+  }
+  Result<UploadCall*> OpenUpload(grpc::CallbackServerContext& context, Bytes* response) {
+    FEDMETA_ASSIGN_OR_RETURN(ClientId client, Admit(context));
+    FEDMETA_ASSIGN_OR_RETURN(auto lease, Hinted(context, quota_.TakeStream(client)));
     return new UploadCall({.endpoint = endpoint_,
                            .limits = limits_,
                            .clock = clock_,
                            .watch = watch_,
-                           .calls = calls_},
-                          client.value(), PeerCertificates(context->auth_context().get()),
-                          position);
+                           .calls = calls_,
+                           .lease = std::move(lease)},
+                          std::move(client), PeerCertificates(context.auth_context().get()),
+                          response);
   }
 
   Result<ClientId> Admit(grpc::CallbackServerContext& context) {
     // For whoever looks for the reason of a certificate that is "not yet valid".
     context.AddTrailingMetadata(kTimeHeader,
                                 std::to_string(clock_.Wall().time_since_epoch().count()));
-    auto client = admission_.Check(context);
-    if (client.ok()) endpoint_.Heard(client.value());
+    FEDMETA_ASSIGN_OR_RETURN(ClientId client, admission_.Check(context));
+    FEDMETA_RETURN_IF_ERROR(Hinted(context, gate_.Proven(client, context.peer())));
+    FEDMETA_RETURN_IF_ERROR(Hinted(context, quota_.TakeCall(client, clock_.Now())));
+    endpoint_.Heard(client);
     return client;
   }
 
-  template <typename Response, typename Handler>
-  grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext& context, Response* response,
-                                   Handler handler) {
+  /// What a quota refuses may be tried again: says so beside the error.
+  template <typename Outcome>
+  Outcome Hinted(grpc::CallbackServerContext& context, Outcome outcome) {
+    if (outcome.ok()) return outcome;
+    if (refused_) refused_(outcome.error().code());
+    context.AddTrailingMetadata(kRetryHint, std::to_string(kRetryAfterMs));
+    return outcome;
+  }
+
+  template <typename Request, typename Response, typename Handler>
+  grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext& context, const Bytes& bytes,
+                                   Bytes* response, Handler handler) {
     auto* call = new UnaryCall<Response>(response);
     calls_.Add(call->handle(), PeerCertificates(context.auth_context().get()));
-    const auto client = Admit(context);
-    if (client.ok()) {
-      handler(client.value(), call->Answer());
-    } else {
-      call->Answer()(client.error());
-    }
+    const auto handle = [&]() -> Status {
+      FEDMETA_ASSIGN_OR_RETURN(const ClientId client, Admit(context));
+      Request request;
+      FEDMETA_RETURN_IF_ERROR(ParseMessage(bytes, request));
+      handler(client, request, call->Answer());
+      return {};
+    };
+    if (const Status status = handle(); !status.ok()) call->Answer()(status.error());
     return call;
   }
 
   Admission admission_;
+  const std::function<void(ErrorCode)> refused_;
   const TransportLimits limits_;
   CoordinatorEndpoint& endpoint_;
+  ConnectionGate& gate_;
+  ClientQuota quota_;
   SystemClock clock_;
   AdmittedCalls calls_;
   StallWatch watch_;
@@ -134,7 +193,6 @@ class Service final : public v1::Coordinator::CallbackService {
 void SetConnectionRules(const TransportLimits& limits, grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(static_cast<int>(kMaximumMessageBytes));
   builder.SetResourceQuota(grpc::ResourceQuota("fedmeta").Resize(kMemoryBytes));
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
@@ -143,6 +201,8 @@ void SetConnectionRules(const TransportLimits& limits, grpc::ServerBuilder& buil
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              kLeastPingIntervalMs);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnection);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytes);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kIdleConnectionMs);
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs);
   const auto age = static_cast<int>(limits.connection_age_ms);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, age);
@@ -153,37 +213,44 @@ void SetConnectionRules(const TransportLimits& limits, grpc::ServerBuilder& buil
 class Server final : public GrpcServer {
  public:
   Server(const Options& options, std::shared_ptr<IdentitySource> identity,
-         CoordinatorEndpoint& endpoint, Logger& logger)
+         CoordinatorEndpoint& endpoint, std::unique_ptr<ConnectionGate> gate, Logger& logger)
       : limits_(options.limits),
         identity_(std::move(identity)),
         tls_(ReloadingServerCredentials(identity_)),
-        service_(options, identity_, endpoint, logger) {}
+        gate_(std::move(gate)),
+        service_(options, identity_, endpoint, *gate_, logger) {}
   ~Server() override { Stop(0); }
 
-  Status Listen(const std::string& address, Logger& logger) {
+  Status Run(Logger& logger) {
     grpc::ServerBuilder builder;
     SetConnectionRules(limits_, builder);
     builder.RegisterService(&service_);
-    builder.AddListeningPort(address, tls_, &port_);
+    acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
+        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, tls_);
     server_ = builder.BuildAndStart();
-    if (server_ && port_ != 0) {
-      identity_->OnChange([this, &logger] {
-        const auto ended = service_.calls().EndUnwelcome(*identity_, ForPeer);
-        if (ended.calls == 0) return;
-        logger.Log(LogLevel::kWarning, "calls_ended", {{"calls", std::to_string(ended.calls)}});
-        for (const auto& [peer, reason] : ended.peers)
-          logger.Log(LogLevel::kWarning, "peer_cut_off", {{"peer", peer}, {"reason", reason}});
-      });
-      return {};
-    }
-    return Error(ErrorCode::kUnavailable,
-                 "cannot listen on " + address + ": " + WhyNotListening(address));
+    if (!server_)
+      return Error(ErrorCode::kUnavailable, "gRPC could not start; the lines above say why");
+    identity_->OnChange([this, &logger] {
+      const auto ended = service_.calls().EndUnwelcome(*identity_, ForPeer);
+      if (ended.calls == 0) return;
+      logger.Log(LogLevel::kWarning, "calls_ended", {{"calls", std::to_string(ended.calls)}});
+      for (const auto& [peer, reason] : ended.peers)
+        logger.Log(LogLevel::kWarning, "peer_cut_off", {{"peer", peer}, {"reason", reason}});
+    });
+    gate_->Open([this](int listener, int connection) {
+      grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
+      parameters.listener_fd = listener;
+      parameters.fd = connection;
+      acceptor_->HandleNewConnection(&parameters);
+    });
+    return {};
   }
 
-  int port() const override { return port_; }
+  int port() const override { return gate_->port(); }
 
   void Stop(int grace_ms) override {
     const std::lock_guard lock(mutex_);
+    gate_->Close();
     if (!server_) return;
     identity_->OnChange({});
     // Refuses new calls, cancels what is left after the grace, returns when every call has ended.
@@ -195,9 +262,10 @@ class Server final : public GrpcServer {
   const TransportLimits limits_;
   const std::shared_ptr<IdentitySource> identity_;
   const std::shared_ptr<grpc::ServerCredentials> tls_;
+  const std::unique_ptr<ConnectionGate> gate_;
   Service service_;
-  int port_ = 0;
   std::mutex mutex_;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> server_;
 };
 
@@ -208,9 +276,22 @@ Result<std::unique_ptr<GrpcServer>> GrpcServer::Start(const Options& options,
                                                       CoordinatorEndpoint& endpoint,
                                                       Logger& logger) {
   RequireTls13();
-  FEDMETA_RETURN_IF_ERROR(CheckListenAddress(options.listen));
-  auto server = std::make_unique<Server>(options, std::move(identity), endpoint, logger);
-  FEDMETA_RETURN_IF_ERROR(server->Listen(options.listen, logger));
+  if (const auto listen = ParseHostPort(options.listen); !listen.ok())
+    return listen.error().WithContext("listen");
+  const TransportLimits& limits = options.limits;
+  const DescriptorLimit descriptors = RaiseDescriptorLimit();
+  if (const std::string why = TooFewDescriptors(descriptors, limits); !why.empty())
+    logger.Log(LogLevel::kWarning, "few_descriptors", {{"reason", why}});
+  FEDMETA_ASSIGN_OR_RETURN(
+      auto gate, ConnectionGate::Listen(options.listen,
+                                        {.unproven = std::min<std::size_t>(
+                                             limits.handshakes, descriptors.for_connections / 2),
+                                         .proven = limits.connections,
+                                         .per_client = limits.connections_per_client,
+                                         .descriptors = descriptors.for_connections}));
+  auto server =
+      std::make_unique<Server>(options, std::move(identity), endpoint, std::move(gate), logger);
+  FEDMETA_RETURN_IF_ERROR(server->Run(logger));
   return std::unique_ptr<GrpcServer>(std::move(server));
 }
 

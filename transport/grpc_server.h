@@ -15,10 +15,11 @@ namespace fedmeta {
 /// The coordinator's gRPC server: callback API, TLS 1.3 with client certificates, no plaintext
 /// mode. Before every handler: the peer's URI SAN must be a client of this federation that a member
 /// pattern covers, else PERMISSION_DENIED, logged with the reason. Pieces of at most 1 MiB; streams
-/// that idle or crawl are ended (TransportLimits); keepalive in both directions; a second server on
-/// one port is refused. A new connection uses the certificate that `identity` has by then, and no
-/// connection lasts for ever, so that a renewed one is taken by all; calls of a peer that no longer
-/// counts are ended.
+/// that idle or crawl are ended, connections, calls and streams counted (TransportLimits);
+/// keepalive in both directions; a second server on one port is refused. Raises the process's soft
+/// limit of open files to the hard one, and says so if that is too low for the limits. A new
+/// connection uses the certificate that `identity` has by then, and no connection lasts for ever,
+/// so that a renewed one is taken by all; calls of a peer that no longer counts are ended.
 class GrpcServer {
  public:
   struct Options {

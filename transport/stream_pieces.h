@@ -13,6 +13,6 @@ namespace fedmeta {
 inline constexpr std::size_t kStreamPieceBytes = 64 * 1024;
 static_assert(kStreamPieceBytes <= kPieceBytes);
 static_assert(kStreamPieceBytes * 1000 <
-              TransportLimits().minimum_bytes_per_second * TransportLimits().upload_idle_ms);
+              TransportLimits().minimum_bytes_per_second * TransportLimits().stream_idle_ms);
 
 }  // namespace fedmeta

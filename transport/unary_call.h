@@ -9,6 +9,7 @@
 #include "fedmeta/transport/admitted_calls.h"
 #include "fedmeta/transport/coordinator_endpoint.h"
 #include "fedmeta/transport/grpc_status.h"
+#include "fedmeta/transport/message_bytes.h"
 
 namespace fedmeta {
 
@@ -44,7 +45,7 @@ class CallHandle : public EndableCall {
 template <typename Response>
 class UnaryCall final : public grpc::ServerUnaryReactor {
  public:
-  explicit UnaryCall(Response* response)
+  explicit UnaryCall(grpc::ByteBuffer* response)
       : response_(response), handle_(std::make_shared<CallHandle<UnaryCall>>(*this)) {}
 
   std::weak_ptr<EndableCall> handle() const { return handle_; }
@@ -52,7 +53,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     return [handle = handle_](Result<Response> result) {
       UnaryCall* call = handle->Take();
       if (call == nullptr) return;
-      if (result.ok()) *call->response_ = std::move(result).value();
+      if (result.ok()) *call->response_ = MessageBytes(result.value());
       call->Finish(result.ok() ? grpc::Status::OK : ToGrpc(result.error()));
     };
   }
@@ -63,7 +64,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   }
   void OnDone() override { delete this; }
 
-  Response* const response_;
+  grpc::ByteBuffer* const response_;
   const std::shared_ptr<CallHandle<UnaryCall>> handle_;
 };
 

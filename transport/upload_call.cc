@@ -1,47 +1,29 @@
 #include "fedmeta/transport/upload_call.h"
 
 #include "fedmeta/protocol/limits.h"
+#include "fedmeta/transport/message_bytes.h"
+#include "fedmeta/transport/stream_pace.h"
 
 namespace fedmeta {
 
-/// The handle to the call, and what is known of the peer's speed. Guarded by the handle's lock.
+/// The handle to the call, and its peer's speed. Guarded by the handle's lock.
 class UploadCall::Progress final : public CallHandle<UploadCall>, public Stallable {
  public:
-  Progress(UploadCall& call, const TransportLimits& limits) : CallHandle(call), limits_(limits) {}
-
-  void Started(TimePoint now) { started_ = now; }
-  void WaitsForPeer(TimePoint now) { waits_since_ = now, waiting_ = true; }
-  void Got(std::uint64_t bytes) { waiting_ = false, bytes_ += bytes; }
+  Progress(UploadCall& call, const TransportLimits& limits)
+      : CallHandle(call), pace("upload", limits) {}
 
   void EndIfStalled(TimePoint now) override {
     std::string why;
-    With([&](UploadCall&) { why = Stall(now); });
+    With([&](UploadCall&) { why = pace.Stall(now); });
     if (why.empty()) return;
     if (UploadCall* call = Take()) call->Finish(ToGrpc(Error(ErrorCode::kDeadlineExceeded, why)));
   }
 
- private:
-  std::string Stall(TimePoint now) const {
-    const Duration idle(limits_.upload_idle_ms);
-    if (!waiting_) return "";
-    if (now - waits_since_ > idle)
-      return "the upload brought nothing for " + std::to_string(idle.count()) + " ms; resume it";
-    const Duration took = now - started_;
-    const bool crawls = took > idle && bytes_ * 1000 < limits_.minimum_bytes_per_second *
-                                                           static_cast<std::uint64_t>(took.count());
-    if (!crawls) return "";
-    return "the upload is slower than " + std::to_string(limits_.minimum_bytes_per_second) +
-           " bytes a second; resume it";
-  }
-
-  const TransportLimits& limits_;
-  TimePoint started_{}, waits_since_{};
-  std::uint64_t bytes_ = 0;
-  bool waiting_ = false;
+  StreamPace pace;
 };
 
 UploadCall::UploadCall(const Context& context, ClientId client, std::string certificates_pem,
-                       v1::UploadPosition* response)
+                       grpc::ByteBuffer* response)
     : context_(context),
       client_(std::move(client)),
       response_(response),
@@ -49,14 +31,20 @@ UploadCall::UploadCall(const Context& context, ClientId client, std::string cert
   context_.watch.Add(progress_);
   context_.calls.Add(progress_, std::move(certificates_pem));
   progress_->With([&](UploadCall&) {
-    progress_->Started(context_.clock.Now());
+    progress_->pace.Started(context_.clock.Now());
     ReadNext();
   });
 }
 
 void UploadCall::OnReadDone(bool ok) {
   const bool first = !header_read_;
-  if (!progress_->With([&](UploadCall&) { progress_->Got(ok ? piece_.data().size() : 0); })) return;
+  Status parsed;
+  const bool ours = progress_->With([&](UploadCall&) {
+    if (ok) parsed = ParseMessage(bytes_, piece_);
+    progress_->pace.Moved(ok ? piece_.data().size() : 0);
+  });
+  if (!ours) return;
+  if (!parsed.ok()) return End(parsed.error());
   if (first && ok) {
     OpenSink();
   } else if (first) {
@@ -76,16 +64,14 @@ void UploadCall::OpenSink() {
   received_ = header_.offset();
   context_.endpoint.OpenUpload(client_, header_,
                                [progress = progress_](Result<std::shared_ptr<UploadSink>> sink) {
-                                 if (!sink.ok()) {
-                                   if (UploadCall* call = progress->Take())
-                                     call->Finish(ToGrpc(sink.error()));
-                                   return;
-                                 }
+                                 if (!sink.ok()) return Answer(*progress, sink.error());
+                                 if (const auto known = sink.value()->already())
+                                   return Answer(*progress, *known);
                                  // If the peer is gone meanwhile, the sink goes here and its slot
                                  // is free.
                                  progress->With([&](UploadCall& call) {
                                    call.sink_ = std::move(sink).value();
-                                   progress->Started(call.context_.clock.Now());
+                                   progress->pace.Started(call.context_.clock.Now());
                                    call.ReadNext();
                                  });
                                });
@@ -114,21 +100,23 @@ void UploadCall::FinishSink() {
   }
   // The sink lives until it has answered, even if the call ends before.
   sink_->Finish([progress = progress_, sink = sink_](Result<v1::UploadPosition> position) {
-    UploadCall* call = progress->Take();
-    if (call == nullptr) return;
-    if (position.ok()) *call->response_ = std::move(position).value();
-    call->Finish(position.ok() ? grpc::Status::OK : ToGrpc(position.error()));
+    Answer(*progress, position);
   });
 }
 
-void UploadCall::ReadNext() {
-  progress_->WaitsForPeer(context_.clock.Now());
-  StartRead(&piece_);
+void UploadCall::Answer(Progress& progress, const Result<v1::UploadPosition>& position) {
+  UploadCall* call = progress.Take();
+  if (call == nullptr) return;
+  if (position.ok()) *call->response_ = MessageBytes(position.value());
+  call->Finish(position.ok() ? grpc::Status::OK : ToGrpc(position.error()));
 }
 
-void UploadCall::End(const Error& error) {
-  if (progress_->Take() != nullptr) Finish(ToGrpc(error));
+void UploadCall::ReadNext() {
+  progress_->pace.WaitsForPeer(context_.clock.Now());
+  StartRead(&bytes_);
 }
+
+void UploadCall::End(const Error& error) { Answer(*progress_, error); }
 
 void UploadCall::OnCancel() {
   context_.endpoint.Heard(client_);

@@ -5,6 +5,7 @@
 #include <grpcpp/support/server_callback.h>
 
 #include "fedmeta/core/clock.h"
+#include "fedmeta/transport/client_quota.h"
 #include "fedmeta/transport/coordinator_endpoint.h"
 #include "fedmeta/transport/stall_watch.h"
 #include "fedmeta/transport/unary_call.h"
@@ -14,8 +15,9 @@ namespace fedmeta {
 
 /// One upload: header, slot, pieces, verdict. Nothing is read between the header and the slot, so
 /// that HTTP/2 flow control holds the peer back. A peer that idles or crawls is ended with
-/// kDeadlineExceeded and may resume.
-class UploadCall final : public grpc::ServerReadReactor<v1::UploadPiece> {
+/// kDeadlineExceeded and may resume. What the coordinator has already is
+/// acknowledged without its bytes.
+class UploadCall final : public grpc::ServerReadReactor<grpc::ByteBuffer> {
  public:
   struct Context {
     CoordinatorEndpoint& endpoint;
@@ -23,9 +25,10 @@ class UploadCall final : public grpc::ServerReadReactor<v1::UploadPiece> {
     const Clock& clock;
     StallWatch& watch;
     AdmittedCalls& calls;
+    ClientQuota::Lease lease;
   };
   UploadCall(const Context& context, ClientId client, std::string certificates_pem,
-             v1::UploadPosition* response);
+             grpc::ByteBuffer* response);
 
  private:
   class Progress;
@@ -39,10 +42,12 @@ class UploadCall final : public grpc::ServerReadReactor<v1::UploadPiece> {
   void FinishSink();
   void ReadNext();
   void End(const Error& error);
+  static void Answer(Progress& progress, const Result<v1::UploadPosition>& position);
 
   const Context context_;
   const ClientId client_;
-  v1::UploadPosition* const response_;
+  grpc::ByteBuffer* const response_;
+  grpc::ByteBuffer bytes_;
   v1::UploadPiece piece_;
   v1::UploadHeader header_;
   bool header_read_ = false;

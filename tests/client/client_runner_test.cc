@@ -215,6 +215,36 @@ TEST_F(ClientRunnerTest, StaleUploadIsLeftWithoutAReport) {
   EXPECT_THAT(link_.uploads, SizeIs(1));
 }
 
+TEST_F(ClientRunnerTest, AnotherAttemptAtTheSameWorkIsAnsweredWithTheResultAtHand) {
+  v1::RoundPlan plan = Plan(assignment_);
+  link_.SayPlan(plan.SerializeAsString());
+  plan.mutable_key()->set_attempt(2);
+  plan.set_report_deadline_ms(77'000);
+  link_.SayPlan(plan.SerializeAsString());
+  link_.SayAllDone();
+  ASSERT_TRUE(Run().ok());
+  ASSERT_THAT(link_.uploads, SizeIs(2));
+  EXPECT_EQ(link_.uploads[0].payload, link_.uploads[1].payload);
+  EXPECT_EQ(link_.uploads[1].header.key().attempt(), 2U);
+  EXPECT_EQ(link_.uploads[1].header.plan_hash(), Digest::Of(plan.SerializeAsString()).bytes());
+  EXPECT_THAT(Lines("figures.jsonl"), SizeIs(1)) << "trained once";
+  EXPECT_THAT(Lines("outbound.jsonl"), SizeIs(2)) << "left twice";
+}
+
+TEST_F(ClientRunnerTest, OtherWorkIsDoneAnew) {
+  v1::RoundPlan plan = Plan(assignment_);
+  link_.SayPlan(plan.SerializeAsString());
+  plan.mutable_key()->set_round(2);
+  link_.SayPlan(plan.SerializeAsString());
+  leg_.state[0] += 1;
+  plan.set_state_hash(link_.AddBlob(AsBytes(std::span<const float>(leg_.state))).bytes());
+  link_.SayPlan(plan.SerializeAsString());
+  link_.SayAllDone();
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(link_.uploads, SizeIs(3));
+  EXPECT_THAT(Lines("figures.jsonl"), SizeIs(3));
+}
+
 TEST_F(ClientRunnerTest, JoinsAgainAfterACoordinatorRestart) {
   link_.answers.emplace_back(Error(ErrorCode::kFailedPrecondition, "join first"));
   link_.SayPlan(Plan(assignment_).SerializeAsString());

@@ -78,6 +78,15 @@ TEST_F(SessionTableTest, ASecondProcessIsLetInOnceTheFirstIsSilent) {
   EXPECT_THAT((*answer)->error().message(), HasSubstr("join first"));
 }
 
+TEST_F(SessionTableTest, ASecondProcessIsLetInOnceTheFirstIsGone) {
+  const std::uint64_t first = Join("a")->welcome.session_id();
+  table_.Gone(ClientId("a"));
+  Next("a", first);  // it was only the line
+  EXPECT_THAT(Join("a").error().message(), HasSubstr("another process joined as a"));
+  table_.Gone(ClientId("a"));
+  EXPECT_TRUE(Join("a").ok());
+}
+
 TEST_F(SessionTableTest, AHeldPollHearsThePlan) {
   const std::uint64_t session = Join("a")->welcome.session_id();
   const auto answer = Next("a", session);

@@ -148,8 +148,7 @@ TEST_F(UploadStagingTest, ANewerStreamTakesOverFromAnOlder) {
 TEST_F(UploadStagingTest, AcknowledgesARepeatAndRefusesAnotherDigest) {
   Upload("a");
   EXPECT_TRUE(staging_.Position(ClientId("a"), Header())->complete());
-  const auto repeat = Open("a", Header(payload_.size()));
-  EXPECT_TRUE(Finish(repeat->sink())->complete());
+  EXPECT_TRUE(Open("a", Header(payload_.size()))->sink().already()->complete());
   v1::UploadHeader other = Header();
   other.set_sha256(Digest::Of("other").bytes());
   EXPECT_EQ(Open("a", other)->code(), ErrorCode::kAlreadyExists);
@@ -204,19 +203,63 @@ TEST_F(UploadStagingTest, ClosingFreesASlotAndAnswersThoseWhoWait) {
   Upload("a");
   const auto receiving = Open("b");
   const auto waiting = Open("c");
-  staging_.Close(plan_.key(), ClientId("c"));
-  EXPECT_EQ(waiting->code(), ErrorCode::kFailedPrecondition);
-  staging_.Close(plan_.key(), ClientId("b"));
+  staging_.Close(plan_.key(), ClientId("c"), "the deadline passed");
+  EXPECT_TRUE(waiting->sink().already()->discarded());
+  staging_.Close(plan_.key(), ClientId("b"), "the deadline passed");
   EXPECT_FALSE(receiving->sink().Write(payload_).ok());
-  staging_.Close(plan_.key(), ClientId("a"));
+  staging_.Close(plan_.key(), ClientId("a"), "the deadline passed");
   EXPECT_TRUE(Open("d")->answer->ok());
+}
+
+TEST_F(UploadStagingTest, ARepeatIsAcknowledgedAfterTheAttemptWasCounted) {
+  Upload("a");
+  staging_.Take(staged_["a"]);
+  staging_.Free(staged_["a"]);
+  staging_.Close(plan_.key(), ClientId("a"), "");
+  const auto position = staging_.Position(ClientId("a"), Header());
+  ASSERT_TRUE(position.ok());
+  EXPECT_TRUE(position->complete());
+  EXPECT_FALSE(position->discarded());
+  const auto known = Open("a")->sink().already();
+  ASSERT_TRUE(known);
+  EXPECT_TRUE(known->complete());
+  v1::UploadHeader other = Header();
+  other.set_sha256(Digest::Of("other").bytes());
+  EXPECT_EQ(Open("a", other)->code(), ErrorCode::kAlreadyExists);
+}
+
+TEST_F(UploadStagingTest, ALateUploadIsAcknowledgedAsDiscardedWithTheReason) {
+  staging_.Close(plan_.key(), ClientId("a"), "the deadline passed");
+  const auto known = Open("a")->sink().already();
+  ASSERT_TRUE(known);
+  EXPECT_TRUE(known->complete());
+  EXPECT_TRUE(known->discarded());
+  EXPECT_EQ(known->reason(), "the deadline passed");
+  EXPECT_TRUE(staging_.Position(ClientId("a"), Header())->discarded());
+  EXPECT_TRUE(staged_.empty());
+}
+
+TEST_F(UploadStagingTest, AttemptsOfLongAgoAreRefused) {
+  staging_.Close(plan_.key(), ClientId("a"), "");
+  for (std::uint32_t attempt = 2; attempt <= 20; ++attempt) {
+    RoundPlan plan = plans_.Train(1, attempt, std::nullopt, Digest::Of("s")).value();
+    staging_.Expect(plan, clients_, payload_.size());
+    staging_.Close(plan.key(), ClientId("a"), "");
+  }
   EXPECT_EQ(Open("a")->code(), ErrorCode::kFailedPrecondition);
+}
+
+TEST_F(UploadStagingTest, AnAttemptThatIsAskedForAgainIsOpenAgain) {
+  staging_.Close(plan_.key(), ClientId("a"), "lost");
+  staging_.Expect(plan_, clients_, payload_.size());
+  Upload("a");
+  EXPECT_TRUE(staged_.contains("a"));
 }
 
 TEST_F(UploadStagingTest, ATakenSlotSurvivesTheClosing) {
   Upload("a");
   const auto payload = staging_.Take(staged_["a"]);
-  staging_.Close(plan_.key(), ClientId("a"));
+  staging_.Close(plan_.key(), ClientId("a"), "the deadline passed");
   const auto other = Open("b");  // takes the second slot
   EXPECT_EQ(Bytes(payload.begin(), payload.end()), payload_);
   EXPECT_FALSE(Open("c")->answer);

@@ -23,34 +23,43 @@ TEST(VersionTest, ThisProgramUnderstandsItself) {
   EXPECT_EQ(OwnVersion().program(), "fedmeta 0.1.0");
 }
 
-TEST(VersionTest, ACoordinatorRefusesANewerClient) {
-  for (const v1::Version& client :
-       {Speaks(kProtocolMajor, kProtocolMinor + 1), Speaks(kProtocolMajor + 1, 0)}) {
-    const Status status = CheckClientVersion(client);
+TEST(VersionTest, ACoordinatorServesTwoMinorVersionsBack) {
+  for (const std::uint32_t minor : {3U, 4U, 5U})
+    EXPECT_TRUE(CheckVersions(Speaks(1, 5), Speaks(1, minor)).ok()) << minor;
+  for (const std::uint32_t minor : {0U, 1U})
+    EXPECT_TRUE(CheckVersions(Speaks(1, 1), Speaks(1, minor)).ok()) << minor;
+}
+
+TEST(VersionTest, AnOlderSiteIsToldFromWhichVersionItIsServed) {
+  const Status status = CheckVersions(Speaks(1, 5), Speaks(1, 2));
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().code(), ErrorCode::kFailedPrecondition);
+  EXPECT_EQ(status.error().message(),
+            "protocol: coordinator 1.5 serves clients from 1.3 to 1.5, this site speaks 1.2: "
+            "upgrade fedmeta at this site");
+}
+
+TEST(VersionTest, ANewerSiteIsToldThatTheCoordinatorIsBehind) {
+  for (const v1::Version& client : {Speaks(1, 6), Speaks(2, 0)}) {
+    const Status status = CheckVersions(Speaks(1, 5), client);
     ASSERT_FALSE(status.ok());
-    EXPECT_EQ(status.error().code(), ErrorCode::kFailedPrecondition);
-    EXPECT_THAT(status.error().message(), EndsWith("update the coordinator"));
+    EXPECT_THAT(status.error().message(), EndsWith("upgrade fedmeta at the coordinator"));
   }
 }
 
-TEST(VersionTest, ACoordinatorRefusesAClientOfAnOlderMajorVersion) {
-  for (const v1::Version& client :
-       {Speaks(kProtocolMajor - 1, 0), Speaks(kProtocolMajor - 1, 99), v1::Version()}) {
-    const Status status = CheckClientVersion(client);
+TEST(VersionTest, AnotherMajorVersionIsRefused) {
+  for (const v1::Version& client : {Speaks(1, 0), Speaks(1, 99), v1::Version()}) {
+    const Status status = CheckVersions(Speaks(2, 0), client);
     ASSERT_FALSE(status.ok());
-    EXPECT_THAT(status.error().message(), EndsWith("update the client"));
+    EXPECT_THAT(status.error().message(), EndsWith("upgrade fedmeta at this site"));
   }
 }
 
-TEST(VersionTest, AClientWorksWithANewerMinorVersionOfItsCoordinator) {
+TEST(VersionTest, EachSideChecksTheOtherAgainstItself) {
   EXPECT_TRUE(CheckCoordinatorVersion(Speaks(kProtocolMajor, kProtocolMinor + 2)).ok());
-}
-
-TEST(VersionTest, AClientRefusesACoordinatorOfAnotherMajorVersion) {
-  EXPECT_THAT(CheckCoordinatorVersion(Speaks(kProtocolMajor + 1, 0)).error().message(),
-              EndsWith("update the client"));
-  EXPECT_THAT(CheckCoordinatorVersion(Speaks(kProtocolMajor - 1, 0)).error().message(),
-              EndsWith("update the coordinator"));
+  EXPECT_FALSE(CheckCoordinatorVersion(Speaks(kProtocolMajor, kProtocolMinor + 3)).ok());
+  EXPECT_FALSE(CheckCoordinatorVersion(Speaks(kProtocolMajor, kProtocolMinor - 1)).ok());
+  EXPECT_FALSE(CheckClientVersion(Speaks(kProtocolMajor, kProtocolMinor + 1)).ok());
 }
 
 }  // namespace

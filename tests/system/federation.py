@@ -6,6 +6,7 @@ import os
 import pathlib
 import random
 import re
+import resource
 import shutil
 import signal
 import struct
@@ -95,9 +96,11 @@ class Federation:
         self.run("init", "experiment.yaml", "--out", "initial.safetensors")
 
     # -- processes --
-    def start(self, name, *command):
+    def start(self, name, *command, descriptors=None):
         log = open(self.dir / f"{name}.log", "ab")
-        self.processes[name] = subprocess.Popen([str(word) for word in command], cwd=self.dir, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        limit = None if descriptors is None else lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+        self.processes[name] = subprocess.Popen([str(word) for word in command], cwd=self.dir, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                                preexec_fn=limit)
         log.close()
         return self.processes[name]
 
@@ -106,7 +109,7 @@ class Federation:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def start_coordinator(self, overrides=(), name="coordinator", listen="127.0.0.1:0", limits="{}", members="spiffe://shapes/client/*", out="live",
-                          revocation_list=None, more=""):
+                          revocation_list=None, more="", descriptors=None):
         self.write(f"{name}.yaml", f"""\
 listen: "{listen}"
 identity: {{certificate: pki/coordinator/coordinator.pem, key: pki/coordinator/coordinator.key, trust: pki/authority/authority.pem{f", revocation_list: {revocation_list}" if revocation_list else ""}}}
@@ -117,7 +120,7 @@ limits: {limits}
 out: {out}
 {more}
 """)
-        self.start(name, BIN / "fedmeta", "coordinator", f"{name}.yaml", *overrides)
+        self.start(name, BIN / "fedmeta", "coordinator", f"{name}.yaml", *overrides, descriptors=descriptors)
         self.wait_for(lambda: re.search(r"listening on \S+:\d+", self.log(name)), "the coordinator's start", name)
         self.address = re.search(r"listening on (\S+:\d+)", self.log(name)).group(1)
 

@@ -42,7 +42,7 @@ TEST_F(CallsTest, HeartbeatsPassBesideAHeldNext) {
   const auto link = Link();
   std::jthread next([&] { (void)link->Next({}, {}); });
   endpoint_.WaitForNext();
-  EXPECT_TRUE(link->Send({}, {}).ok());
+  EXPECT_TRUE(link->Send(Progress(), {}).ok());
   endpoint_.ReleaseNext("");
 }
 
@@ -97,6 +97,28 @@ TEST_F(CallsTest, UploadBringsEveryByteWithoutAskingFirst) {
     EXPECT_EQ(endpoint_.Uploaded(experiment), content);
   }
   EXPECT_EQ(endpoint_.calls("upload_status"), 0);
+}
+
+TEST_F(CallsTest, UploadThatIsThereAlreadyIsAcknowledgedWithoutItsBytes) {
+  v1::UploadPosition position;
+  position.set_complete(true);
+  endpoint_.AnswerUploadsWith(position);
+  const Bytes content = MakeContent(20'000'000);
+  const Status status = Link()->Upload(Header(content), content, {});
+  ASSERT_TRUE(status.ok()) << MessageOf(status);
+  EXPECT_TRUE(endpoint_.Uploaded("e/maml").empty());
+}
+
+TEST_F(CallsTest, UploadThatCameTooLateIsSaidToBeWithTheReason) {
+  v1::UploadPosition position;
+  position.set_complete(true);
+  position.set_discarded(true);
+  position.set_reason("the deadline passed");
+  endpoint_.AnswerUploadsWith(position);
+  const Bytes content = MakeContent(1000);
+  const Status status = Link()->Upload(Header(content), content, {});
+  EXPECT_EQ(CodeOf(status), "failed_precondition");
+  EXPECT_THAT(MessageOf(status), HasSubstr("too late: the deadline passed"));
 }
 
 TEST_F(CallsTest, UploadWithAnotherDigestIsRefused) {

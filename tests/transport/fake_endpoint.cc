@@ -18,6 +18,10 @@ class FakeSink final : public UploadSink {
     --endpoint_.open_sinks_;
     endpoint_.changed_.notify_all();
   }
+  std::optional<v1::UploadPosition> already() const override {
+    const std::lock_guard lock(endpoint_.mutex_);
+    return endpoint_.known_upload_;
+  }
   Status Write(std::span<const std::byte> data) override {
     const std::lock_guard lock(endpoint_.mutex_);
     Bytes& bytes = Staged().bytes;
@@ -132,6 +136,11 @@ void FakeEndpoint::Heard(const ClientId& client) {
   Count("heard " + client.value());
 }
 
+void FakeEndpoint::Gone(const ClientId& client) {
+  const std::lock_guard lock(mutex_);
+  Count("gone " + client.value());
+}
+
 Digest FakeEndpoint::AddBlob(Bytes blob) {
   const std::lock_guard lock(mutex_);
   const Digest digest = Digest::Of(blob);
@@ -170,6 +179,10 @@ void FakeEndpoint::FreeSlot() {
 void FakeEndpoint::AnswerJoinWith(ErrorCode code) {
   const std::lock_guard lock(mutex_);
   join_error_ = code;
+}
+void FakeEndpoint::AnswerUploadsWith(const v1::UploadPosition& position) {
+  const std::lock_guard lock(mutex_);
+  known_upload_ = position;
 }
 void FakeEndpoint::SpoilBlobs() {
   const std::lock_guard lock(mutex_);

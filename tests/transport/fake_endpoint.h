@@ -26,6 +26,7 @@ class FakeEndpoint : public CoordinatorEndpoint {
   void OpenUpload(const ClientId& client, const v1::UploadHeader& header,
                   Done<std::shared_ptr<UploadSink>> done) override;
   void Heard(const ClientId& client) override;
+  void Gone(const ClientId& client) override;
 
   Digest AddBlob(Bytes blob);
   /// Next is held until Release.
@@ -35,6 +36,8 @@ class FakeEndpoint : public CoordinatorEndpoint {
   void TakeSlot();
   void FreeSlot();
   void AnswerJoinWith(ErrorCode code);
+  /// Uploads are answered without their bytes.
+  void AnswerUploadsWith(const v1::UploadPosition& position);
   /// Every first byte of a download is another one than the digest says.
   void SpoilBlobs();
 
@@ -68,6 +71,7 @@ class FakeEndpoint : public CoordinatorEndpoint {
   std::vector<Done<v1::Instruction>> held_next_;
   std::vector<std::function<void()>> waiting_uploads_;
   std::optional<ErrorCode> join_error_;
+  std::optional<v1::UploadPosition> known_upload_;
   std::uint64_t upload_offset_ = 0, received_ = 0;
   int open_sinks_ = 0;
   bool hold_next_ = false, slot_taken_ = false, spoil_ = false;

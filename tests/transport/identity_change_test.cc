@@ -64,7 +64,7 @@ TEST_F(IdentityChangeTest, UnusableListRefusesAndTheClientGoesOnWhenThereIsANewO
   coordinator_->SetPeers(Error(ErrorCode::kUnavailable, "the list is stale"));
   Status status = Error(ErrorCode::kInternal, "not yet");
   {
-    std::jthread call([&] { status = link->Send({}, {}); });
+    std::jthread call([&] { status = link->Send(Progress(), {}); });
     while (client_log_.lines().empty()) std::this_thread::yield();
     coordinator_->SetPeers({});
   }
@@ -99,7 +99,7 @@ TEST_F(IdentityChangeTest, ExpiredClientGoesOnWithItsRenewedCertificate) {
   coordinator_->SetPeers(Error(ErrorCode::kUnauthenticated, "the certificate has expired"));
   Status status = Error(ErrorCode::kInternal, "not yet");
   {
-    std::jthread call([&] { status = link->Send({}, {}); });
+    std::jthread call([&] { status = link->Send(Progress(), {}); });
     while (client_log_.lines().empty()) std::this_thread::yield();
     identity->Renew(Identity("spiffe://heart/client/site-1"));
     coordinator_->SetPeers({});
@@ -141,7 +141,7 @@ TEST_F(IdentityChangeTest, StandingConnectionsMeetTheRenewedCertificateInTheirTi
   coordinator_->Renew(Identity("spiffe://heart/coordinator/main"));
   const std::string renewed = coordinator_->credentials()->certificate_pem;
   while (identity->last_peer().find(renewed) == std::string::npos)
-    ASSERT_TRUE(link->Send({}, {}).ok());
+    ASSERT_TRUE(link->Send(Progress(), {}).ok());
 }
 
 TEST_F(IdentityChangeTest, StreamsOutliveTheAgeOfTheirConnection) {

@@ -48,7 +48,7 @@ TEST_F(InterruptionTest, LossAndRecoveryAreLoggedOnceEach) {
   server_.reset();
   Status status;
   {
-    std::jthread call([&] { status = link->Send({}, {}); });
+    std::jthread call([&] { status = link->Send(Progress(), {}); });
     while (client_log_.lines().empty()) std::this_thread::yield();
     StartServer({}, "127.0.0.1:" + std::to_string(port));
   }
@@ -137,7 +137,7 @@ TEST_F(InterruptionTest, ServerStopEndsHeldCallsAndWaitingUploads) {
 }
 
 TEST_F(InterruptionTest, StalledUploadLosesItsSlotAndGoesOnLater) {
-  StartServer({.upload_idle_ms = 200});
+  StartServer({.stream_idle_ms = 200});
   Relay relay(server_->port());
   const auto link = Link(Address(relay.port()), Fixed("spiffe://heart/client/site-1"));
   const Bytes content = MakeContent(20'000'000);
@@ -154,7 +154,7 @@ TEST_F(InterruptionTest, StalledUploadLosesItsSlotAndGoesOnLater) {
 }
 
 TEST_F(InterruptionTest, CrawlingUploadLosesItsSlot) {
-  StartServer({.upload_idle_ms = 1000, .minimum_bytes_per_second = 1'000'000'000});
+  StartServer({.stream_idle_ms = 1000, .minimum_bytes_per_second = 1'000'000'000});
   Relay relay(server_->port());
   const auto link = Link(Address(relay.port()), Fixed("spiffe://heart/client/site-1"));
   const Bytes content = MakeContent(20'000'000);

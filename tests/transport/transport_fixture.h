@@ -168,6 +168,11 @@ class TransportTest : public ::testing::Test {
     return Link(Address(server_->port()), Fixed("spiffe://heart/client/site-1"));
   }
 
+  static v1::Report Progress() {
+    v1::Report report;
+    report.mutable_progress();
+    return report;
+  }
   static v1::UploadHeader Header(std::span<const std::byte> payload,
                                  const std::string& experiment = "e/maml") {
     v1::UploadHeader header;
