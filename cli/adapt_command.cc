@@ -177,8 +177,8 @@ Status Adapt(const LearnProgram& program, AdaptArguments arguments) {
                        "', which this file does not name: add data." + model.assignment.data());
     }
     if (!source) {
-      FEDMETA_ASSIGN_OR_RETURN(OpenedSource opened,
-                               OpenSource(program.registries.data, data->second.source()));
+      FEDMETA_ASSIGN_OR_RETURN(OpenedSource opened, OpenSite(program.registries.data, data->second,
+                                                             config->resources()));
       source = SiteSource{.source = std::move(opened), .role = v1::ROLE_HOLDOUT};
     }
     if (!arguments.json) std::fprintf(stderr, "adapting %s ...\n", file.filename().c_str());

@@ -5,6 +5,7 @@
 #include <memory>
 #include <netdb.h>
 #include <optional>
+#include <span>
 #include <string>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 
 #include "fedmeta/cli/blas.h"
 #include "fedmeta/cli/check_identity.h"
+#include "fedmeta/cli/check_table.h"
 #include "fedmeta/cli/commands.h"
 #include "fedmeta/cli/experiment_digest.h"
 #include "fedmeta/cli/findings.h"
@@ -25,6 +27,7 @@
 #include "fedmeta/core/clock.h"
 #include "fedmeta/core/logger.h"
 #include "fedmeta/core/text.h"
+#include "fedmeta/protocol/dictionary.h"
 #include "fedmeta/transport/descriptor_limit.h"
 
 namespace fedmeta {
@@ -41,25 +44,37 @@ std::string MethodText(const v1::Plugin& method) {
   return method.name() + (settings > 1 ? " (" + Count(settings, "setting") + ")" : "");
 }
 
-/// Opens a source; says what it holds. Nothing if it cannot be read.
-std::optional<OpenedSource> CheckSource(const DataRegistry& data, const v1::Plugin& choice,
-                                        const std::string& label, Findings& findings) {
-  auto source = OpenSource(data, choice);
-  if (!source.ok()) {
-    findings.Fail(source.error().WithContext(label));
-    return std::nullopt;
-  }
+/// Says what an opened source of this name holds.
+void DescribeSource(const OpenedSource& source, const std::string& name, const std::string& label,
+                    Findings& findings) {
   std::vector<std::string> extents;
-  for (const std::int64_t extent : source->input_shape) extents.push_back(std::to_string(extent));
-  std::string text = choice.name() + ", examples of shape " + Join(extents, "x");
-  Json value = {{"source", choice.name()}, {"input_shape", source->input_shape}};
-  if (source->dataset) {
-    text += ", " + Count(source->dataset->size(), "example") + ", " +
-            FormatCount(static_cast<std::uint64_t>(source->dataset->classes())) + " classes";
-    value["examples"] = source->dataset->size();
-    value["classes"] = source->dataset->classes();
+  for (const std::int64_t extent : source.input_shape) extents.push_back(std::to_string(extent));
+  std::string text = name + ", examples of shape " + Join(extents, "x");
+  Json value = {{"source", name}, {"input_shape", source.input_shape}};
+  if (source.dataset) {
+    text += ", " + Count(source.dataset->size(), "example") + ", " +
+            FormatCount(static_cast<std::uint64_t>(source.dataset->classes())) + " classes";
+    value["examples"] = source.dataset->size();
+    value["classes"] = source.dataset->classes();
   }
   findings.Fact(label, text, value);
+}
+
+/// Opens the source of a simulation. Nothing if it cannot be used.
+std::optional<OpenedSource> CheckSource(const DataRegistry& registry, const v1::Data& data,
+                                        Findings& findings) {
+  auto source = OpenSource(registry, data.source());
+  if (!source.ok()) {
+    findings.Fail(source.error().WithContext("data.source"));
+    return std::nullopt;
+  }
+  if (!source->table) {
+    DescribeSource(*source, data.source().name(), "data.source", findings);
+    return std::move(*source);
+  }
+  source->dataset = CheckTable(*source->table, DictionaryOf(data), "data.source", findings);
+  source->table = nullptr;
+  if (!source->dataset) return std::nullopt;
   return std::move(*source);
 }
 
@@ -189,7 +204,8 @@ void CheckListen(const std::string& key, const std::string& address, Findings& f
 
 struct CheckOptions {
   std::string file;
-  std::vector<std::string> overrides;
+  /// Of an experiment: overrides; of a client file: an experiment and its overrides.
+  std::vector<std::string> rest;
   bool json = false;
 };
 
@@ -201,11 +217,14 @@ class Checker {
   int Run() const {
     const auto kind = loader_.GuessKind(options_.file);
     if (!kind.ok()) return ReportError(kind.error(), options_.json);
-    if (*kind != Loader::FileKind::kExperiment && !options_.overrides.empty()) {
-      return ReportError(Error(ErrorCode::kInvalidArgument,
-                               "only an experiment takes key.path=value, got '" +
-                                   options_.overrides.front() + "' with " + options_.file),
-                         options_.json);
+    const std::vector<std::string>& rest = options_.rest;
+    const bool with_experiment = *kind == Loader::FileKind::kClient && !rest.empty() &&
+                                 rest.front().find('=') == std::string::npos;
+    if (*kind != Loader::FileKind::kExperiment && !with_experiment && !rest.empty()) {
+      return ReportError(
+          Error(ErrorCode::kInvalidArgument, "only an experiment takes key.path=value, got '" +
+                                                 rest.front() + "' with " + options_.file),
+          options_.json);
     }
     switch (*kind) {
       case Loader::FileKind::kExperiment:
@@ -220,7 +239,7 @@ class Checker {
 
  private:
   int Experiment() const {
-    const auto experiment = loader_.LoadExperiment(options_.file, options_.overrides);
+    const auto experiment = loader_.LoadExperiment(options_.file, options_.rest);
     if (!experiment.ok()) return ReportError(experiment.error(), options_.json);
     Findings findings(options_.file, "experiment");
     DescribeExperiment(**experiment, findings);
@@ -228,8 +247,7 @@ class Checker {
       CheckExists("model.initial", (*experiment)->model().initial(), findings);
     }
     if ((*experiment)->data().has_source()) {
-      const auto source =
-          CheckSource(data_, (*experiment)->data().source(), "data.source", findings);
+      const auto source = CheckSource(data_, (*experiment)->data(), findings);
       if (source) CheckPartition(**experiment, *source, findings);
       CheckBlas(findings);
     }
@@ -258,11 +276,56 @@ class Checker {
     if ((*client)->has_metrics()) {
       CheckListen("metrics.listen", (*client)->metrics().listen(), findings);
     }
-    for (const auto& [name, site] : (*client)->data()) {
-      CheckSource(data_, site.source(), "data." + name, findings);
+    if (options_.rest.empty()) {
+      for (const auto& [name, site] : (*client)->data()) {
+        CheckSite(**client, name, site, nullptr, findings);
+      }
+    } else {
+      CheckWithExperiment(**client, findings);
     }
     CheckBlas(findings);
     return findings.Finish(options_.json);
+  }
+
+  /// What one experiment would use of the site's data.
+  void CheckWithExperiment(const v1::ClientFile& client, Findings& findings) const {
+    const auto experiment =
+        loader_.LoadExperiment(options_.rest.front(), std::span(options_.rest).subspan(1));
+    if (!experiment.ok()) return findings.Fail(experiment.error());
+    const std::string& name = (*experiment)->data().name();
+    findings.Fact("experiment", (*experiment)->name());
+    const auto site = client.data().find(name);
+    if (site == client.data().end()) {
+      return findings.Fail(Error(ErrorCode::kInvalidArgument,
+                                 "the experiment learns from data '" + name +
+                                     "', which this file does not name: add data." + name));
+    }
+    CheckSite(client, name, site->second, &**experiment, findings);
+  }
+
+  void CheckSite(const v1::ClientFile& client, const std::string& name, const v1::SiteData& site,
+                 const v1::Experiment* experiment, Findings& findings) const {
+    const std::string label = "data." + name;
+    auto source = OpenSite(data_, site, client.resources());
+    if (!source.ok()) return findings.Fail(source.error().WithContext(label));
+    if (!source->table) {
+      DescribeSource(*source, site.source().name(), label, findings);
+    } else if (experiment == nullptr) {
+      return CountTable(*source->table, label, findings);
+    } else {
+      source->dataset =
+          CheckTable(*source->table, DictionaryOf(experiment->data()), label, findings);
+      source->table = nullptr;
+    }
+    if (experiment == nullptr || !source->dataset) return;
+    // Sizes do not depend on the name that the certificate will say.
+    const std::string site_name = std::filesystem::path(options_.file).stem().string();
+    const DatasetView view = WholeView(source->dataset);
+    const auto tasks = MakeTaskGenerator(data_, experiment->data().tasks(), *source, &view,
+                                         site_name, experiment->seed());
+    const Status status = tasks.ok() ? CanTakePart(**tasks, RoleOf(site), experiment->evaluation())
+                                     : Status(tasks.error());
+    if (!status.ok()) findings.Fail(status.error().WithContext(label));
   }
 
   int Coordinator() const {
@@ -317,7 +380,9 @@ Command CheckCommand(const PluginTables& tables, const DataRegistry& data) {
           .setup = [tables, data](CLI::App& app) -> std::function<int()> {
             const auto options = std::make_shared<CheckOptions>();
             app.add_option("file", options->file, "FILE.yaml")->required();
-            app.add_option("overrides", options->overrides, "key.path=value ..., of an experiment");
+            app.add_option("rest", options->rest,
+                           "Of an experiment: key.path=value ...; of a client file: the "
+                           "EXPERIMENT.yaml whose use of the data is to be shown");
             app.add_flag("--json", options->json, "Machine-readable result on stdout");
             return [tables, data, options] { return Checker(tables, data, *options).Run(); };
           }};

@@ -15,11 +15,6 @@
 namespace fedmeta {
 namespace {
 
-v1::Role RoleOf(const v1::SiteData& data) {
-  if (data.role() == "holdout") return v1::ROLE_HOLDOUT;
-  return data.role() == "validation" ? v1::ROLE_VALIDATION : v1::ROLE_TRAIN;
-}
-
 Status RunClient(const LearnProgram& program, const std::string& file, std::stop_token stop) {
   const SystemClock clock;
   FEDMETA_ASSIGN_OR_RETURN(const auto config, Loader(program.schema).LoadClient(file));
@@ -41,7 +36,7 @@ Status RunClient(const LearnProgram& program, const std::string& file, std::stop
                                 .threads = config->resources().threads(),
                                 .state_dir = config->state_dir()};
   for (const auto& [name, data] : config->data()) {
-    Result<OpenedSource> source = OpenSource(program.registries.data, data.source());
+    Result<OpenedSource> source = OpenSite(program.registries.data, data, config->resources());
     if (!source.ok()) return source.error().WithContext("data." + name);
     options.data.emplace(name, SiteSource{.source = std::move(*source), .role = RoleOf(data)});
   }

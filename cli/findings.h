@@ -24,6 +24,8 @@ class Findings {
     facts_[label] = value;
   }
   void Fact(const std::string& label, const std::string& text) { Fact(label, text, text); }
+  /// For people only, below the fact before.
+  void Line(const std::string& text) { lines_ += "    " + text + "\n"; }
   /// The way to a coordinator, in the order in which it was gone; where it ends, the check fails.
   void Way(const std::vector<Hop>& hops);
   void Warn(const std::string& text) { warnings_.push_back(text); }

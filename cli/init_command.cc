@@ -22,8 +22,10 @@ Status Init(const LearnProgram& program, const InitArguments& arguments) {
       const auto experiment,
       Loader(program.schema).LoadExperiment(arguments.experiment, arguments.overrides));
   std::optional<SimulationData> data;
-  if (experiment->data().has_source()) {
-    FEDMETA_ASSIGN_OR_RETURN(data, OpenSimulationData(*experiment, program.registries.data));
+  // What a table's columns make is known without it, also where only the sites have their data.
+  if (experiment->data().has_source() && experiment->data().features().empty()) {
+    FEDMETA_ASSIGN_OR_RETURN(
+        data, OpenSimulationData(*experiment, program.registries.data, program.schema));
   }
   FEDMETA_ASSIGN_OR_RETURN(const std::vector<Leg> legs,
                            PrepareLegs(*experiment, program.registries, data ? &*data : nullptr));

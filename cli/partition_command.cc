@@ -19,8 +19,9 @@ Status WriteSites(const LearnProgram& program, const PartitionArguments& argumen
   FEDMETA_ASSIGN_OR_RETURN(
       const auto experiment,
       Loader(program.schema).LoadExperiment(arguments.experiment, arguments.overrides));
-  FEDMETA_ASSIGN_OR_RETURN(const SimulationData data,
-                           OpenSimulationData(*experiment, program.registries.data));
+  FEDMETA_ASSIGN_OR_RETURN(
+      const SimulationData data,
+      OpenSimulationData(*experiment, program.registries.data, program.schema));
   FEDMETA_RETURN_IF_ERROR(MakeWritableFolder(arguments.out));
   FEDMETA_RETURN_IF_ERROR(WritePartition(*experiment, data.source, *data.partition,
                                          arguments.coordinator, arguments.out));

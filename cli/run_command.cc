@@ -49,8 +49,13 @@ Result<RunSummary> Run(const LearnProgram& program, const RunArguments& argument
   FEDMETA_ASSIGN_OR_RETURN(const auto experiment,
                            loader.LoadExperiment(arguments.experiment, arguments.overrides));
   WarnOfSlowBlas();
-  FEDMETA_ASSIGN_OR_RETURN(const SimulationData data,
-                           OpenSimulationData(*experiment, program.registries.data));
+  FEDMETA_ASSIGN_OR_RETURN(
+      const SimulationData data,
+      OpenSimulationData(*experiment, program.registries.data, program.schema));
+  for (const SkippedSite& site : data.skipped) {
+    std::fprintf(stderr, "fedmeta: warning: site %s takes no part: %s\n", site.name.c_str(),
+                 site.reason.c_str());
+  }
   FEDMETA_ASSIGN_OR_RETURN(std::vector<Leg> legs,
                            PrepareLegs(*experiment, program.registries, &data));
 

@@ -301,12 +301,14 @@ Result<TrainedModel> LoadTrainedModel(const std::filesystem::path& file) {
 Result<AdaptedSite> AdaptToSite(const TrainedModel& model, const LearnRegistries& registries,
                                 const SiteSource& site, const std::string& site_name,
                                 const AdaptRequest& request, WorkerPool& pool) {
+  FEDMETA_ASSIGN_OR_RETURN(const OpenedSource source,
+                           ReadTable(site.source, model.assignment.dictionary()));
   std::optional<DatasetView> view;
-  if (site.source.dataset) view = WholeView(site.source.dataset);
+  if (source.dataset) view = WholeView(source.dataset);
   FEDMETA_ASSIGN_OR_RETURN(
       const auto tasks,
-      MakeTaskGenerator(registries.data, model.assignment.tasks(), site.source,
-                        view ? &*view : nullptr, site_name, model.assignment.seed()));
+      MakeTaskGenerator(registries.data, model.assignment.tasks(), source, view ? &*view : nullptr,
+                        site_name, model.assignment.seed()));
   FEDMETA_RETURN_IF_ERROR(tasks->CanDraw(DataPart::kTest, request.shots));
   FEDMETA_ASSIGN_OR_RETURN(
       auto leg, LegRuntime::Create(registries, model.assignment.SerializeAsString(), *tasks));

@@ -1,13 +1,16 @@
 #include "fedmeta/client/client_runner.h"
 
 #include <condition_variable>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include "fedmeta/client/client_state_store.h"
+#include "fedmeta/client/data/table_report.h"
 #include "fedmeta/client/trainer.h"
 #include "fedmeta/core/bytes.h"
 #include "fedmeta/core/file.h"
@@ -72,6 +75,12 @@ Digest WorkOf(const RoundPlan& plan, const Bytes& kept) {
 struct LegSession {
   std::shared_ptr<const LegRuntime> runtime;
   std::unique_ptr<TaskGenerator> tasks;
+};
+
+// A table as it was when it was read.
+struct SiteTable {
+  OpenedSource source;
+  std::string stamp;
 };
 
 }  // namespace
@@ -214,16 +223,40 @@ class ClientRunner::Implementation {
                                                     assignment.data() +
                                                     "', which this site's file does not name");
     }
+    FEDMETA_ASSIGN_OR_RETURN(const OpenedSource source,
+                             ReadOnce(data->first, data->second.source, assignment.dictionary()));
     LegSession session;
     std::optional<DatasetView> view;
-    if (data->second.source.dataset) view = WholeView(data->second.source.dataset);
+    if (source.dataset) view = WholeView(source.dataset);
     FEDMETA_ASSIGN_OR_RETURN(
         session.tasks,
-        MakeTaskGenerator(options_.registries.data, assignment.tasks(), data->second.source,
+        MakeTaskGenerator(options_.registries.data, assignment.tasks(), source,
                           view ? &*view : nullptr, options_.name, assignment.seed()));
     FEDMETA_ASSIGN_OR_RETURN(
         session.runtime, LegRuntime::Create(options_.registries, std::move(bytes), *session.tasks));
     return &legs_.emplace(plan.assignment_hash(), std::move(session)).first->second;
+  }
+
+  // A table is read once for each dictionary: the legs of an experiment learn from the same rows,
+  // also when the file changes meanwhile.
+  Result<OpenedSource> ReadOnce(const std::string& name, const OpenedSource& source,
+                                const v1::Dictionary& dictionary) {
+    if (!source.table) return ReadTable(source, dictionary);
+    const std::string stamp = source.table->stamp();
+    const auto key = std::pair(name, dictionary.SerializeAsString());
+    if (const auto found = tables_.find(key); found != tables_.end()) {
+      if (found->second.stamp != stamp) {
+        logger_.Log(LogLevel::kWarning, "data_changed",
+                    {{"data", name}, {"used", "what was read before the change"}});
+      }
+      return found->second.source;
+    }
+    Result<OpenedSource> read = ReadTable(source, dictionary);
+    if (!read.ok()) return read.error().WithContext("data." + name);
+    logger_.Log(LogLevel::kInfo, "table_read",
+                {{"data", name}, {"rows", ShownCount(read->dataset->size())}});
+    tables_.emplace(key, SiteTable{.source = *read, .stamp = stamp});
+    return read;
   }
 
   // Several plans name one state (validation and test): it is fetched once.
@@ -304,6 +337,7 @@ class ClientRunner::Implementation {
   ClientStateStore kept_;
   std::vector<v1::RoundKey> last_counted_;  // one a leg
   std::map<Digest, LegSession> legs_;
+  std::map<std::pair<std::string, std::string>, SiteTable> tables_;  // by data and dictionary
   std::vector<float> state_;
   std::optional<Digest> state_hash_;
   LatestResult latest_;

@@ -157,7 +157,7 @@ void Binder::BindList(const Located& list, const std::string& path, const Field&
 void Binder::BindMap(const Located& map, const std::string& path, const Field& field,
                      Message& message) {
   if (!map.node.IsMap()) {
-    Report(map.place, path + " must be blocks by name, got " + map.node.Describe());
+    Report(map.place, path + " must be " + TypeText(field) + ", got " + map.node.Describe());
     return;
   }
   Remember(path, map.place);

@@ -15,6 +15,7 @@
 #include "fedmeta/configs/schema.h"
 #include "fedmeta/configs/text_checks.h"
 #include "fedmeta/core/text.h"
+#include "fedmeta/protocol/dictionary.h"
 
 namespace fedmeta {
 namespace {
@@ -67,6 +68,7 @@ class ExperimentChecks {
   void Run() {
     CheckNames();
     CheckSource();
+    CheckTable();
     CheckPartition();
     CheckClassesPerClient();
     CheckCohort();
@@ -92,8 +94,12 @@ class ExperimentChecks {
     const std::string& source = experiment_.data().source().name();
     const std::string& tasks = experiment_.data().tasks().name();
     // Sources and tasks that are not listed come from a consumer, who knows what fits.
-    const std::map<std::string, std::vector<std::string>> fitting = {{"idx", {"episodic", "split"}},
-                                                                     {"sinusoid", {"regression"}}};
+    const std::map<std::string, std::vector<std::string>> fitting = {
+        {"command", {"episodic", "split"}},
+        {"csv", {"episodic", "split"}},
+        {"idx", {"episodic", "split"}},
+        {"npz", {"episodic", "split"}},
+        {"sinusoid", {"regression"}}};
     const auto found = fitting.find(source);
     const bool known_tasks = std::any_of(fitting.begin(), fitting.end(), [&](const auto& entry) {
       return std::find(entry.second.begin(), entry.second.end(), tasks) != entry.second.end();
@@ -113,6 +119,31 @@ class ExperimentChecks {
     }
   }
 
+  /// The data dictionary, and whether the source has columns for it.
+  void CheckTable() {
+    const v1::Data& data = experiment_.data();
+    const std::string& source = data.source().name();
+    const bool has_columns = source == "csv" || source == "command";
+    if (has_columns && data.features().empty()) {
+      Report("data.source.name", source + " needs data.features and data.label");
+    }
+    if (!data.features().empty() && data.has_source() && !has_columns && IsBuiltIn(source)) {
+      Report("data.features", "need a source with columns, csv or command, got " + source);
+    }
+    // What the binder has refused is not set: it would be reported again.
+    const bool bound = std::none_of(problems_.begin(), problems_.end(), [](const Problem& problem) {
+      return problem.message.starts_with("data.features") ||
+             problem.message.starts_with("data.label");
+    });
+    if (!bound) return;
+    for (const DictionaryProblem& problem : CheckDictionary(DictionaryOf(data))) {
+      Report("data." + problem.path, problem.message);
+    }
+  }
+  static bool IsBuiltIn(const std::string& source) {
+    return source == "idx" || source == "npz" || source == "sinusoid";
+  }
+
   void CheckPartition() {
     const v1::Partition& partition = experiment_.data().partition();
     const bool by_file = partition.scheme() == "column";
@@ -122,6 +153,19 @@ class ExperimentChecks {
     if (!by_file && partition.has_column_file()) {
       Report("data.partition.column_file",
              "is read with scheme column only, which is " + partition.scheme() + "; remove it");
+    }
+    const bool by_site = partition.scheme() == "sites";
+    if (by_site && partition.site_files().empty()) {
+      Report("data.partition.scheme", "sites needs data.partition.site_files");
+    }
+    if (by_site && experiment_.data().has_source()) {
+      Report("data.source",
+             "is not read with data.partition.scheme sites: each site's file has its "
+             "own; remove it");
+    }
+    if (!by_site && !partition.site_files().empty()) {
+      Report("data.partition.site_files",
+             "are read with scheme sites only, which is " + partition.scheme() + "; remove them");
     }
     const bool published = partition.class_split() == "vinyals";
     if (published && !partition.has_split_dir()) {

@@ -16,7 +16,7 @@ void Collect(const Descriptor& block, const std::string& prefix, std::vector<Lis
   for (const auto* field : AllFields(block)) {
     const std::string path = JoinPath(prefix, field->name());
     keys.push_back({path, field});
-    if (field->is_map()) {
+    if (field->is_map() && field->message_type()->map_value()->message_type() != nullptr) {
       Collect(*field->message_type()->map_value()->message_type(), path + ".<name>", keys);
     } else if (IsBlock(*field)) {
       Collect(*field->message_type(), path, keys);

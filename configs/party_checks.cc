@@ -35,6 +35,10 @@ void CheckClient(const v1::ClientFile& file, const SourceMap& places,
   if (file.has_metrics()) CheckMetrics(file.metrics(), places, problems);
   for (const auto& [name, data] : file.data()) {
     Report("data." + name, WhyNoName(name), places, problems);
+    for (const auto& [feature, column] : data.columns()) {
+      if (!column.has_scale() || column.scale() != 0) continue;
+      Report("data." + name + ".columns." + feature + ".scale", "must not be 0", places, problems);
+    }
   }
 }
 

@@ -67,17 +67,19 @@ class Printer {
   std::string Map(const Message& message, const FieldDescriptor& field) const {
     const auto* reflection = message.GetReflection();
     const auto* type = field.message_type();
-    std::vector<std::pair<std::string, std::string>> entries;
+    const FieldDescriptor& content = *type->map_value();
+    std::vector<std::string> entries;
     for (int i = 0; i < reflection->FieldSize(message, &field); ++i) {
       const Message& entry = reflection->GetRepeatedMessage(message, &field, i);
-      entries.emplace_back(
-          PrintText(entry.GetReflection()->GetString(entry, type->map_key())),
-          Nested(entry.GetReflection()->GetMessage(entry, type->map_value()), *type->map_value()));
+      const std::string name = PrintText(entry.GetReflection()->GetString(entry, type->map_key()));
+      entries.push_back(
+          IsValue(content)
+              ? name + ": " + PrintValue(entry, content) + "\n"
+              : Named(name, Nested(entry.GetReflection()->GetMessage(entry, &content), content),
+                      "{}"));
     }
     std::sort(entries.begin(), entries.end());
-    std::string text;
-    for (const auto& [name, block] : entries) text += Named(name, block, "{}");
-    return text;
+    return Join(entries, "");
   }
 
   /// The plug-in's own keys, then its settings; keys that the alternatives differ in as lists

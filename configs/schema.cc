@@ -151,7 +151,10 @@ bool WithinBounds(const v1::Key& key, double value) {
 
 std::string TypeText(const FieldDescriptor& field) {
   const bool list = field.is_repeated();
-  if (field.is_map()) return "blocks by name";
+  if (field.is_map()) {
+    return field.message_type()->map_value()->message_type() == nullptr ? "texts by name"
+                                                                        : "blocks by name";
+  }
   if (IsDuration(field)) return list ? "list of durations" : "duration";
   if (IsPlugin(field)) return list ? "list of plug-ins" : "plug-in";
   if (IsBlock(field)) return list ? "list of blocks" : "block";

@@ -148,7 +148,7 @@ std::optional<std::string> ReadNumber(const YamlNode& node, const v1::Key& key, 
 std::optional<std::string> CheckText(const YamlNode& node, const v1::Key& key) {
   const std::vector<std::string> choices(key.choices().begin(), key.choices().end());
   if (choices.empty()) {
-    if (node.scalar.empty()) return "must not be empty";
+    if (node.scalar.empty() && !key.may_be_empty()) return "must not be empty";
     return std::nullopt;
   }
   if (std::find(choices.begin(), choices.end(), node.scalar) != choices.end()) return std::nullopt;

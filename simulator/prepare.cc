@@ -4,7 +4,9 @@
 #include <optional>
 
 #include "fedmeta/configs/loader.h"
+#include "fedmeta/protocol/dictionary.h"
 #include "fedmeta/records/safetensors.h"
+#include "fedmeta/simulator/sites.h"
 #include "fedmeta/v1/data.pb.h"
 #include "fedmeta/v1/server.pb.h"
 
@@ -34,6 +36,12 @@ Result<DataShape> FindDataShape(const v1::Experiment& experiment, const LearnReg
     // Tasks that keep the sites' own labels need an output for each of them.
     if (!tasks->relabels()) shape.task_outputs = std::max(shape.task_outputs, shape.site_outputs);
     return shape;
+  }
+  // A table's dictionary says both.
+  const v1::Dictionary dictionary = DictionaryOf(settings);
+  if (!dictionary.features().empty()) {
+    shape.input_shape = {static_cast<std::int64_t>(InputNames(dictionary).size())};
+    shape.site_outputs = dictionary.label().levels_size();
   }
   if (shape.input_shape.empty() || shape.site_outputs == 0) {
     return Error(ErrorCode::kInvalidArgument,
@@ -97,6 +105,9 @@ Result<Leg> PrepareLeg(const v1::Experiment& experiment, const LearnRegistries& 
   assignment.set_outputs(static_cast<std::uint32_t>(
       learner->uses_site_labels() ? shape.site_outputs : shape.task_outputs));
   assignment.set_device(experiment.device());
+  if (!experiment.data().features().empty()) {
+    *assignment.mutable_dictionary() = DictionaryOf(experiment.data());
+  }
 
   FEDMETA_ASSIGN_OR_RETURN(const auto model, MakeModel(registries.models, assignment.model(),
                                                        {.input_shape = shape.input_shape,
@@ -146,14 +157,20 @@ Result<Leg> PrepareLeg(const v1::Experiment& experiment, const LearnRegistries& 
 }  // namespace
 
 Result<SimulationData> OpenSimulationData(const v1::Experiment& experiment,
-                                          const DataRegistry& registry) {
+                                          const DataRegistry& registry,
+                                          const PluginTables& schema) {
+  if (experiment.data().partition().scheme() == "sites") {
+    return OpenSites(experiment, registry, schema);
+  }
   if (!experiment.data().has_source()) {
     return Error(ErrorCode::kInvalidArgument,
                  "a simulation needs data.source: where to read the examples that are dealt out to "
                  "the clients");
   }
   SimulationData data;
-  FEDMETA_ASSIGN_OR_RETURN(data.source, OpenSource(registry, experiment.data().source()));
+  FEDMETA_ASSIGN_OR_RETURN(OpenedSource source, OpenSource(registry, experiment.data().source()));
+  FEDMETA_ASSIGN_OR_RETURN(data.source,
+                           ReadTable(std::move(source), DictionaryOf(experiment.data())));
   FEDMETA_ASSIGN_OR_RETURN(data.partition,
                            MakePartition(experiment.data().partition(), experiment.data().tasks(),
                                          data.source, experiment.seed()));

@@ -1,24 +1,35 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "fedmeta/client/data/partition.h"
 #include "fedmeta/client/leg_runtime.h"
+#include "fedmeta/configs/plugin_tables.h"
 #include "fedmeta/coordinator/leg.h"
 #include "fedmeta/core/result.h"
 #include "fedmeta/v1/experiment.pb.h"
 
 namespace fedmeta {
 
+/// A site that cannot do what its role asks of it.
+struct SkippedSite {
+  std::string name;
+  std::string reason;
+};
+
 /// The data of a simulated experiment: the source, read once, and its division among clients.
 struct SimulationData {
+  /// Of scheme sites: the first site's, which has the shape of all; the fingerprint is over all.
   OpenedSource source;
   std::unique_ptr<Partition> partition;
+  std::vector<SkippedSite> skipped = {};  ///< scheme sites: too small, without part in anything
 };
-/// Errors: kInvalidArgument with file and record, or the impossible partition.
+/// Errors: kInvalidArgument with file and record, or the impossible partition. `schema` is for the
+/// site files of scheme sites.
 Result<SimulationData> OpenSimulationData(const v1::Experiment& experiment,
-                                          const DataRegistry& registry);
+                                          const DataRegistry& registry, const PluginTables& schema);
 
 /// The generator of one simulated client.
 Result<std::unique_ptr<TaskGenerator>> MakeClientTasks(const v1::Experiment& experiment,

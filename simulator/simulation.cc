@@ -52,17 +52,8 @@ class Simulation::Implementation {
       FEDMETA_ASSIGN_OR_RETURN(
           const auto tasks,
           MakeClientTasks(options_.experiment, options_.registries.data, data_, i));
-      const v1::Role role = data_.partition->role(i);
-      const auto check = [&](DataPart part, std::int64_t shots) -> Status {
-        if (const Status status = tasks->CanDraw(part, shots); !status.ok()) {
-          return status.error().WithContext("client " + data_.partition->name(i));
-        }
-        return {};
-      };
-      if (role == v1::ROLE_TRAIN) FEDMETA_RETURN_IF_ERROR(check(DataPart::kTrain, 0));
-      const DataPart part = role == v1::ROLE_HOLDOUT ? DataPart::kTest : DataPart::kValidation;
-      for (const std::uint32_t shots : evaluation.shots())
-        FEDMETA_RETURN_IF_ERROR(check(part, shots));
+      const Status status = CanTakePart(*tasks, data_.partition->role(i), evaluation);
+      if (!status.ok()) return status.error().WithContext("client " + data_.partition->name(i));
     }
     return {};
   }

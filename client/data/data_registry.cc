@@ -3,6 +3,7 @@
 
 #include "fedmeta/client/data/factories.h"
 #include "fedmeta/client/data/source.h"
+#include "fedmeta/client/data/table_builder.h"
 #include "fedmeta/core/text.h"
 
 namespace fedmeta {
@@ -55,6 +56,11 @@ DataRegistry BuiltinData() {
   return registry;
 }
 
+v1::Role RoleOf(const v1::SiteData& site) {
+  if (site.role() == "holdout") return v1::ROLE_HOLDOUT;
+  return site.role() == "validation" ? v1::ROLE_VALIDATION : v1::ROLE_TRAIN;
+}
+
 Result<OpenedSource> OpenSource(const DataRegistry& registry, const v1::Plugin& choice) {
   const auto found = registry.sources.find(choice.name());
   if (found == registry.sources.end()) {
@@ -63,10 +69,40 @@ Result<OpenedSource> OpenSource(const DataRegistry& registry, const v1::Plugin& 
   return found->second(choice.settings());
 }
 
+Result<OpenedSource> OpenSite(const DataRegistry& registry, const v1::SiteData& site,
+                              const v1::Resources& resources) {
+  FEDMETA_ASSIGN_OR_RETURN(OpenedSource opened, OpenSource(registry, site.source()));
+  if (!opened.table) return opened;
+  RawTable table = *opened.table;
+  table.site = site;
+  if (resources.has_memory_mib()) {
+    table.memory_bytes = std::uint64_t{resources.memory_mib()} << 20U;
+  }
+  opened.table = std::make_shared<const RawTable>(std::move(table));
+  return opened;
+}
+
+Result<OpenedSource> ReadTable(OpenedSource source, const v1::Dictionary& dictionary) {
+  if (!source.table) {
+    if (dictionary.features().empty()) return source;
+    return Error(ErrorCode::kInvalidArgument,
+                 "the experiment has data.features, but this source has no columns; use csv or "
+                 "command");
+  }
+  OpenedSource read;
+  FEDMETA_ASSIGN_OR_RETURN(read.dataset, BuildUsableTable(*source.table, dictionary));
+  read.input_shape = read.dataset->example_shape();
+  read.fingerprint = read.dataset->fingerprint();
+  return read;
+}
+
 Result<std::unique_ptr<TaskGenerator>> MakeTaskGenerator(
     const DataRegistry& registry, const v1::Plugin& tasks, const OpenedSource& source,
     const DatasetView* view, const std::string& client, std::uint64_t seed) {
   const auto found = registry.tasks.find(tasks.name());
+  if (source.table) {
+    return Error(ErrorCode::kInvalidArgument, "a table needs data.features in the experiment");
+  }
   if (!source.dataset) {
     if (found != registry.tasks.end()) {
       return Error(ErrorCode::kInvalidArgument,
@@ -82,6 +118,14 @@ Result<std::unique_ptr<TaskGenerator>> MakeTaskGenerator(
   }
   return found->second(tasks.settings(), view != nullptr ? *view : WholeView(source.dataset),
                        client, seed);
+}
+
+Status CanTakePart(const TaskGenerator& tasks, v1::Role role, const v1::Evaluation& evaluation) {
+  if (role == v1::ROLE_TRAIN) FEDMETA_RETURN_IF_ERROR(tasks.CanDraw(DataPart::kTrain, 0));
+  const DataPart part = role == v1::ROLE_HOLDOUT ? DataPart::kTest : DataPart::kValidation;
+  for (const std::uint32_t shots : evaluation.shots())
+    FEDMETA_RETURN_IF_ERROR(tasks.CanDraw(part, shots));
+  return {};
 }
 
 DatasetView WholeView(std::shared_ptr<const Dataset> dataset) {

@@ -6,6 +6,12 @@
 
 namespace fedmeta {
 
+std::shared_ptr<const Dataset> Fitted(const std::shared_ptr<const Dataset>& dataset,
+                                      std::span<const std::uint32_t> rows) {
+  std::shared_ptr<const Dataset> fitted = dataset->FitTo(rows);
+  return fitted ? fitted : dataset;
+}
+
 std::shared_ptr<const std::vector<std::uint32_t>> WholeRows(std::size_t count) {
   std::vector<std::uint32_t> rows(count);
   std::iota(rows.begin(), rows.end(), 0U);

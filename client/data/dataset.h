@@ -30,7 +30,19 @@ class Dataset {
   virtual const Digest& fingerprint() const = 0;
   /// One name a class, or empty where the source names none.
   virtual std::span<const std::string> class_names() const { return {}; }
+  /// Whose record each row is (a patient, a customer): rows of one group stay on one side of a
+  /// split. Empty: each row stands for itself.
+  virtual std::span<const std::uint32_t> groups() const { return {}; }
+  /// The same rows where examples are made with means, medians and deviations: those of `rows`
+  /// alone. Null where an example does not depend on other rows.
+  virtual std::shared_ptr<const Dataset> FitTo(std::span<const std::uint32_t>) const {
+    return nullptr;
+  }
 };
+
+/// The dataset fitted to `rows`, itself where there is nothing to fit.
+std::shared_ptr<const Dataset> Fitted(const std::shared_ptr<const Dataset>& dataset,
+                                      std::span<const std::uint32_t> rows);
 
 /// Rows grouped by the dataset's own class, in row order within a class. Immutable once built.
 struct RowsByClass {

@@ -59,13 +59,19 @@ class EpisodicTasks final : public TaskGenerator {
     for (std::size_t i = queries_; i < queries_ + support; ++i) {
       for (Way& way : drawn) DrawNext(way.rows, i, rng);
     }
-    TaskExamples task{.support = EmptyExamples(*view_.dataset, ways_ * support),
-                      .query = EmptyExamples(*view_.dataset, ways_ * queries_)};
+    std::vector<std::uint32_t> adapted_on;
+    for (const Way& way : drawn) {
+      const auto first = way.rows.begin() + static_cast<std::ptrdiff_t>(queries_);
+      adapted_on.insert(adapted_on.end(), first, first + static_cast<std::ptrdiff_t>(support));
+    }
+    const std::shared_ptr<const Dataset> dataset = Fitted(view_.dataset, adapted_on);
+    TaskExamples task{.support = EmptyExamples(*dataset, ways_ * support),
+                      .query = EmptyExamples(*dataset, ways_ * queries_)};
     for (std::size_t label = 0; label < ways_; ++label) {
       const Way& way = drawn[label];
       task.codes.push_back(CodeOfRow(way.rows.front()));
       for (std::size_t i = 0; i < queries_ + support; ++i) {
-        AppendExample(*view_.dataset, way.rows[i], static_cast<std::int64_t>(label), way.turns,
+        AppendExample(*dataset, way.rows[i], static_cast<std::int64_t>(label), way.turns,
                       i < queries_ ? task.query : task.support);
       }
     }
@@ -74,9 +80,10 @@ class EpisodicTasks final : public TaskGenerator {
 
   // Upright, whatever the rotations: a client's codes name its classes, not their turns.
   Result<ExampleSet> TrainingExamples(Rng&) override {
-    ExampleSet all = EmptyExamples(*view_.dataset, view_.size());
+    const std::shared_ptr<const Dataset> dataset = Fitted(view_.dataset, *view_.rows);
+    ExampleSet all = EmptyExamples(*dataset, view_.size());
     for (std::size_t i = 0; i < view_.size(); ++i) {
-      AppendExample(*view_.dataset, (*view_.rows)[i], view_.code(i), 0, all);
+      AppendExample(*dataset, (*view_.rows)[i], view_.code(i), 0, all);
     }
     return all;
   }
@@ -155,6 +162,11 @@ Result<std::unique_ptr<TaskGenerator>> CreateEpisodic(const v1::EpisodicSettings
                  "tasks.rotations must be none, classes or random, "
                  "got '" +
                      settings.rotations() + "'");
+  }
+  if (!view.dataset->groups().empty()) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "tasks.name episodic may draw records of one person on both sides, but this data "
+                 "has groups; use split");
   }
   const std::vector<std::int64_t>& shape = view.dataset->example_shape();
   if (rotations != Rotations::kNone &&

@@ -7,53 +7,16 @@
 
 #include "fedmeta/client/data/example_set.h"
 #include "fedmeta/client/data/factories.h"
+#include "fedmeta/client/data/split_rows.h"
 #include "fedmeta/core/text.h"
 
 namespace fedmeta {
 namespace {
 
-struct SplitRow {
-  std::uint32_t row;
-  std::int64_t code;
-};
-
-// Every class's shuffled rows spread evenly over [0, 1): any cut takes nearly the same share of
-// each.
-std::vector<SplitRow> StratifiedOrder(const DatasetView& view, Rng& rng) {
-  struct Placed {
-    double position;
-    SplitRow row;
-  };
-  const ClassesOfView held = ListClasses(view);
-  std::vector<Placed> placed;
-  placed.reserve(view.size());
-  for (const std::size_t c : held.classes) {
-    const std::span<const std::uint32_t> of_class = held.rows->of(c);
-    std::vector<std::uint32_t> rows(of_class.begin(), of_class.end());
-    rng.Shuffle(std::span(rows));
-    const std::int64_t code = view.code_of_class(static_cast<std::int64_t>(c));
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      const double position = (static_cast<double>(i) + 0.5) / static_cast<double>(rows.size());
-      placed.push_back({position, {rows[i], code}});
-    }
-  }
-  // Stable: classes of equal size keep the order of their codes.
-  std::stable_sort(placed.begin(), placed.end(),
-                   [](const Placed& a, const Placed& b) { return a.position < b.position; });
-  std::vector<SplitRow> order;
-  order.reserve(placed.size());
-  for (const Placed& each : placed) order.push_back(each.row);
-  return order;
-}
-
 class SplitTasks final : public TaskGenerator {
  public:
-  SplitTasks(DatasetView view, std::vector<SplitRow> order, std::size_t support,
-             std::size_t validation)
-      : view_(std::move(view)),
-        order_(std::move(order)),
-        support_(support),
-        validation_(validation) {}
+  SplitTasks(DatasetView view, SplitRows rows)
+      : view_(std::move(view)), rows_(std::move(rows)), fitted_(FittedTo(Support())) {}
 
   Status CanDraw(DataPart, std::int64_t shots) const override {
     if (shots < 0) {
@@ -74,17 +37,20 @@ class SplitTasks final : public TaskGenerator {
 
   Result<TaskExamples> Draw(DataPart part, std::int64_t shots, Rng&) override {
     FEDMETA_RETURN_IF_ERROR(CanDraw(part, shots));
-    const bool choosing = part == DataPart::kValidation && validation_ > 0;
-    TaskExamples task;
-    task.support = Read(shots > 0 ? FirstOfEachClass(shots) : Support());
-    task.query = Read(choosing ? Validation() : Query());
-    return task;
+    const bool choosing = part == DataPart::kValidation && rows_.validation > 0;
+    const std::span<const SplitRow> query = choosing ? Validation() : Query();
+    if (shots == 0)
+      return TaskExamples{.support = Read(*fitted_, Support()), .query = Read(*fitted_, query)};
+    // A site of so few examples would know no more than these.
+    const std::vector<SplitRow> support = FirstOfEachClass(shots);
+    const std::shared_ptr<const Dataset> fitted = FittedTo(support);
+    return TaskExamples{.support = Read(*fitted, support), .query = Read(*fitted, query)};
   }
 
   Result<ExampleSet> TrainingExamples(Rng&) override {
     std::vector<SplitRow> rows(Support().begin(), Support().end());
     rows.insert(rows.end(), Query().begin(), Query().end());
-    return Read(rows);
+    return Read(*fitted_, rows);
   }
 
   TargetKind target_kind() const override { return TargetKind::kClass; }
@@ -95,12 +61,17 @@ class SplitTasks final : public TaskGenerator {
   std::size_t examples() const override { return view_.size(); }
 
  private:
-  std::span<const SplitRow> Support() const { return std::span(order_).first(support_); }
+  std::span<const SplitRow> Support() const { return std::span(rows_.order).first(rows_.support); }
   std::span<const SplitRow> Validation() const {
-    return std::span(order_).subspan(support_, validation_);
+    return std::span(rows_.order).subspan(rows_.support, rows_.validation);
   }
   std::span<const SplitRow> Query() const {
-    return std::span(order_).subspan(support_ + validation_);
+    return std::span(rows_.order).subspan(rows_.support + rows_.validation);
+  }
+  std::shared_ptr<const Dataset> FittedTo(std::span<const SplitRow> rows) const {
+    std::vector<std::uint32_t> fitted;
+    for (const SplitRow& each : rows) fitted.push_back(each.row);
+    return Fitted(view_.dataset, fitted);
   }
   std::vector<SplitRow> FirstOfEachClass(std::int64_t shots) const {
     std::map<std::int64_t, std::int64_t> taken;
@@ -110,18 +81,16 @@ class SplitTasks final : public TaskGenerator {
     }
     return rows;
   }
-  ExampleSet Read(std::span<const SplitRow> rows) const {
-    ExampleSet examples = EmptyExamples(*view_.dataset, rows.size());
-    for (const SplitRow& each : rows) {
-      AppendExample(*view_.dataset, each.row, each.code, 0, examples);
-    }
+  static ExampleSet Read(const Dataset& dataset, std::span<const SplitRow> rows) {
+    ExampleSet examples = EmptyExamples(dataset, rows.size());
+    for (const SplitRow& each : rows) AppendExample(dataset, each.row, each.code, 0, examples);
     return examples;
   }
 
   DatasetView view_;
-  std::vector<SplitRow> order_;  // support, then validation, then query
-  std::size_t support_;
-  std::size_t validation_;
+  SplitRows rows_;
+  // All parts are encoded by what the support part shows, the rows that a site adapts on.
+  std::shared_ptr<const Dataset> fitted_;
 };
 
 }  // namespace
@@ -153,9 +122,9 @@ Result<std::unique_ptr<TaskGenerator>> CreateSplit(const v1::SplitSettings& sett
                      FormatNumber(validation_fraction) + " leave none to query");
   }
   Rng rng({.seed = seed, .purpose = "split", .client = client});
-  std::vector<SplitRow> order = StratifiedOrder(view, rng);
+  FEDMETA_ASSIGN_OR_RETURN(SplitRows divided, DivideRows(view, support, validation, rng));
   return std::unique_ptr<TaskGenerator>(
-      std::make_unique<SplitTasks>(std::move(view), std::move(order), support, validation));
+      std::make_unique<SplitTasks>(std::move(view), std::move(divided)));
 }
 
 }  // namespace fedmeta

@@ -6,36 +6,14 @@
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
-#include "fedmeta/cli/commands.h"
 #include "fedmeta/tests/configs/config_files.h"
+#include "fedmeta/tests/configs/run_program.h"
 
 // `fedmeta check` and `fedmeta explain` as a user calls them.
 namespace fedmeta {
 namespace {
 
 using ::testing::HasSubstr;
-
-struct Outcome {
-  int code = 0;
-  std::string out;
-  std::string err;
-};
-
-Outcome RunProgram(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), "fedmeta");
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  const PluginTables tables = BuiltinPluginTables();
-  ::testing::internal::CaptureStdout();
-  ::testing::internal::CaptureStderr();
-  Outcome outcome;
-  outcome.code = RunCommands(static_cast<int>(arguments.size()), argv.data(), "fedmeta", "Test.",
-                             {CheckCommand(tables, BuiltinData()), ExplainCommand(tables)});
-  outcome.out = ::testing::internal::GetCapturedStdout();
-  outcome.err = ::testing::internal::GetCapturedStderr();
-  return outcome;
-}
 
 /// Listens on a port of its own for the length of a test.
 class BusyPort {

@@ -79,9 +79,10 @@ TEST_F(PartyFiles, AClientWithoutData) {
             "c.yaml:1:1: data needs at least one entry: By what experiments call data.name.");
 }
 TEST_F(PartyFiles, ASourceThatIsUnknown) {
-  EXPECT_EQ(ProblemsOf(Client(With(kClient, "idx", "idy"))),
-            "c.yaml:7:20: data.heart.source.name must be one of idx, sinusoid, got 'idy'; did you "
-            "mean 'idx'?");
+  EXPECT_EQ(
+      ProblemsOf(Client(With(kClient, "idx", "idy"))),
+      "c.yaml:7:20: data.heart.source.name must be one of command, csv, idx, npz, sinusoid, got "
+      "'idy'; did you mean 'idx'?");
 }
 TEST_F(PartyFiles, ARoleThatIsUnknown) {
   EXPECT_EQ(ProblemsOf(Client(With(kClient, "holdout", "hold-out"))),

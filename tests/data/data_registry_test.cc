@@ -30,7 +30,8 @@ TEST(DataRegistryTest, RefusesAnUnknownSourceWithTheKnownOnes) {
   const auto opened = OpenSource(BuiltinData(), choice);
   ASSERT_FALSE(opened.ok());
   EXPECT_THAT(opened.error().message(),
-              HasSubstr("'sinusoids' is unknown; known: idx, sinusoid; did you mean sinusoid?"));
+              HasSubstr("'sinusoids' is unknown; known: command, csv, idx, npz, sinusoid; did you "
+                        "mean sinusoid?"));
 }
 
 TEST(DataRegistryTest, RefusesSettingsOfAnotherPlugin) {

@@ -97,7 +97,7 @@ Result<RunSummary> Simulate(const std::vector<std::string>& overrides, Recorder&
       const auto experiment,
       Loader(BuiltinPluginTables()).ParseExperiment(kExperiment, "test.yaml", overrides));
   FEDMETA_ASSIGN_OR_RETURN(const SimulationData data,
-                           OpenSimulationData(*experiment, registries.data));
+                           OpenSimulationData(*experiment, registries.data, BuiltinPluginTables()));
   FEDMETA_ASSIGN_OR_RETURN(std::vector<Leg> legs, PrepareLegs(*experiment, registries, &data));
   const auto own = MakeMemoryStore();
   RoundStore& store = kept != nullptr ? *kept : *own;

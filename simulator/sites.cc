@@ -1,0 +1,104 @@
+#include "fedmeta/simulator/sites.h"
+
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fedmeta/client/data/site_partition.h"
+#include "fedmeta/configs/loader.h"
+#include "fedmeta/core/bytes.h"
+#include "fedmeta/core/digest.h"
+#include "fedmeta/core/text.h"
+#include "fedmeta/protocol/dictionary.h"
+
+namespace fedmeta {
+namespace {
+
+struct OpenedSite {
+  OpenedSource source;
+  v1::Role role = v1::ROLE_TRAIN;
+};
+
+Result<OpenedSite> OpenOne(const std::string& file, const v1::Experiment& experiment,
+                           const DataRegistry& registry, const PluginTables& schema) {
+  FEDMETA_ASSIGN_OR_RETURN(const auto client, Loader(schema).LoadClient(file));
+  const std::string& name = experiment.data().name();
+  const auto data = client->data().find(name);
+  if (data == client->data().end()) {
+    return Error(ErrorCode::kInvalidArgument, "has no section data." + name);
+  }
+  FEDMETA_ASSIGN_OR_RETURN(OpenedSource source,
+                           OpenSite(registry, data->second, client->resources()));
+  OpenedSite site{.source = {}, .role = RoleOf(data->second)};
+  FEDMETA_ASSIGN_OR_RETURN(site.source,
+                           ReadTable(std::move(source), DictionaryOf(experiment.data())));
+  if (!site.source.dataset) {
+    return Error(ErrorCode::kInvalidArgument, "data." + name + ".source has no rows of its own");
+  }
+  return site;
+}
+
+/// Why the site cannot do what its role asks of it; nothing: it can.
+std::optional<std::string> WhyTooSmall(const OpenedSite& site, const std::string& name,
+                                       const v1::Experiment& experiment,
+                                       const DataRegistry& registry) {
+  const DatasetView view = WholeView(site.source.dataset);
+  const auto tasks = MakeTaskGenerator(registry, experiment.data().tasks(), site.source, &view,
+                                       name, experiment.seed());
+  if (!tasks.ok()) return tasks.error().message();
+  const Status status = CanTakePart(**tasks, site.role, experiment.evaluation());
+  return status.ok() ? std::nullopt : std::optional(status.error().message());
+}
+
+}  // namespace
+
+Result<SimulationData> OpenSites(const v1::Experiment& experiment, const DataRegistry& registry,
+                                 const PluginTables& schema) {
+  SimulationData data;
+  std::vector<SiteDataset> sites;
+  std::vector<std::string> problems;
+  std::set<std::string> names;
+  DigestBuilder fingerprint;
+  std::size_t training = 0;
+  for (const std::string& file : experiment.data().partition().site_files()) {
+    const std::string name = std::filesystem::path(file).stem().string();
+    if (!names.insert(name).second) {
+      problems.push_back("two of partition.site_files are called '" + name +
+                         "': sites need names of their own");
+      continue;
+    }
+    Result<OpenedSite> site = OpenOne(file, experiment, registry, schema);
+    if (!site.ok()) {
+      problems.push_back("site " + name + ": " + site.error().message());
+      continue;
+    }
+    fingerprint.Add(AsBytes(name + "\n" + site->source.fingerprint.bytes()));
+    if (auto reason = WhyTooSmall(*site, name, experiment, registry)) {
+      data.skipped.push_back({.name = name, .reason = std::move(*reason)});
+      continue;
+    }
+    if (sites.empty()) data.source = site->source;
+    if (site->source.input_shape != data.source.input_shape) {
+      problems.push_back("site " + name + ": its examples have another shape than those of site " +
+                         sites.front().name);
+      continue;
+    }
+    training += site->role == v1::ROLE_TRAIN ? 1 : 0;
+    sites.push_back({.name = name, .role = site->role, .dataset = site->source.dataset});
+  }
+  if (problems.empty() && training < experiment.federation().cohort()) {
+    problems.push_back(
+        "federation.cohort must be <= the training sites that have enough rows, "
+        "which are " +
+        std::to_string(training) + ", got " + std::to_string(experiment.federation().cohort()));
+  }
+  if (!problems.empty()) return Error(ErrorCode::kInvalidArgument, Join(problems, "\n"));
+  data.source.fingerprint = fingerprint.Finish();
+  data.partition = MakeSitePartition(std::move(sites));
+  return data;
+}
+
+}  // namespace fedmeta

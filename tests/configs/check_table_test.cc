@@ -1,0 +1,109 @@
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+#include "fedmeta/tests/configs/config_files.h"
+#include "fedmeta/tests/configs/run_program.h"
+
+// What `fedmeta check CLIENT.yaml EXPERIMENT.yaml` says about a site's table.
+namespace fedmeta {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr const char* kTable = R"(name: hearts
+model: {name: mlp}
+data:
+  name: heart
+  features:
+    - {name: chol, unit: mg/dL, range: [50, 700], missing: drop_row}
+    - {name: sex, kind: category, levels: [female, male], unknown: missing, missing: zero_with_flag}
+  label: {name: disease, levels: [absent, present]}
+  tasks: {name: split}
+algorithm: {name: maml}
+federation: {rounds: 20, cohort: 5}
+)";
+
+class CheckTableTest : public ::testing::Test {
+ protected:
+  /// A site file over a table of these rows.
+  std::string Site(const std::string& rows, const std::string& keys = "") {
+    folder_.Write("secret-extract.csv", "CHOL,sex,disease\n" + rows);
+    return folder_.Write("site.yaml",
+                         "data:\n  heart:\n    source: {name: csv, path: secret-extract.csv}\n"
+                         "    columns: {chol: {from: CHOL, scale: 38.67}}\n" +
+                             keys);
+  }
+  static std::string Rows(int count, const std::string& row) {
+    std::string rows;
+    for (int i = 0; i < count; ++i) rows += row + "\n";
+    return rows;
+  }
+  TemporaryFolder folder_;
+  const std::string experiment_ = folder_.Write("e.yaml", kTable);
+};
+
+TEST_F(CheckTableTest, SaysWhatIsUsedAndWhyTheRestIsNot) {
+  const Outcome outcome = RunProgram(
+      {"check",
+       Site(Rows(30, "5.1,female,absent") + Rows(20, "6,male,present") + Rows(3, ",male,present") +
+            Rows(12, "5,unsaid,present") + Rows(2, "999,male,absent") + Rows(4, "5,male,")),
+       experiment_});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out,
+              AllOf(HasSubstr("71 rows, 62 (87 %) used; left out: <10 without label, <10 for chol"),
+                    HasSubstr("label disease: absent 30 (48 %), present 32 (52 %); 4 inputs"),
+                    HasSubstr("chol            <10             <10             0"),
+                    HasSubstr("sex             0               0               12 (17 %)")));
+  EXPECT_THAT(outcome.out + outcome.err, Not(HasSubstr("unsaid")));
+}
+TEST_F(CheckTableTest, SaysItForScripts) {
+  const Outcome outcome =
+      RunProgram({"check", Site(Rows(30, "5.1,female,absent") + Rows(3, ",male,present")),
+                  experiment_, "--json"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  const auto heart = nlohmann::json::parse(outcome.out)["facts"]["data.heart"];
+  EXPECT_EQ(heart["rows"], "33");
+  EXPECT_EQ(heart["used"], "30");
+  EXPECT_EQ(heart["labels"]["present"], "0");
+  EXPECT_EQ(heart["features"]["chol"]["missing"], "<10");
+  EXPECT_THAT(outcome.err, HasSubstr("all rows have the same label"));
+}
+TEST_F(CheckTableTest, EveryProblemIsSaidAtOnceAndNoValue) {
+  const Outcome outcome =
+      RunProgram({"check", Site(Rows(12, "canary,female,canary")), experiment_});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err,
+              AllOf(HasSubstr("data.heart: 'chol' is no number in 12 rows"),
+                    HasSubstr("data.heart: 'disease' has a level that the experiment does not"),
+                    HasSubstr("data.heart: no row is left of 12")));
+  EXPECT_THAT(outcome.out + outcome.err, Not(HasSubstr("canary")));
+}
+TEST_F(CheckTableTest, AnUnreadableTableIsAnErrorWithoutItsName) {
+  const std::string site = Site("");
+  std::filesystem::remove(folder_.path() / "secret-extract.csv");
+  const Outcome outcome = RunProgram({"check", site, experiment_});
+  EXPECT_NE(outcome.code, 0);
+  EXPECT_THAT(outcome.err,
+              AllOf(HasSubstr("data.heart: cannot read the file"), Not(HasSubstr("secret"))));
+}
+TEST_F(CheckTableTest, ASiteTooSmallForItsTaskIsSaid) {
+  const Outcome outcome = RunProgram({"check", Site(Rows(1, "5,female,absent")), experiment_});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("a client of 1 rows cannot be divided"));
+}
+TEST_F(CheckTableTest, WithoutAnExperimentTheTableIsCounted) {
+  const Outcome outcome = RunProgram({"check", Site(Rows(12, "5,female,absent"))});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("a table of 3 columns, 12 rows"));
+}
+TEST_F(CheckTableTest, AnExperimentOfOtherData) {
+  const Outcome outcome =
+      RunProgram({"check", Site(Rows(12, "5,female,absent")), experiment_, "data.name=lungs"});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("'lungs', which this file does not name"));
+}
+
+}  // namespace
+}  // namespace fedmeta
