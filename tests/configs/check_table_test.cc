@@ -91,7 +91,7 @@ TEST_F(CheckTableTest, AnUnreadableTableIsAnErrorWithoutItsName) {
 TEST_F(CheckTableTest, ASiteTooSmallForItsTaskIsSaid) {
   const Outcome outcome = RunProgram({"check", Site(Rows(1, "5,female,absent")), experiment_});
   EXPECT_EQ(outcome.code, 2);
-  EXPECT_THAT(outcome.err, HasSubstr("a client of 1 rows cannot be divided"));
+  EXPECT_THAT(outcome.err, HasSubstr("this client has too few rows"));
 }
 TEST_F(CheckTableTest, WithoutAnExperimentTheTableIsCounted) {
   const Outcome outcome = RunProgram({"check", Site(Rows(12, "5,female,absent"))});

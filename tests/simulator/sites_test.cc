@@ -87,7 +87,7 @@ TEST_F(SitesTest, ASiteTooSmallForItsTaskIsSkippedAndSaid) {
   EXPECT_EQ(data->partition->clients(), 1U);
   ASSERT_EQ(data->skipped.size(), 1U);
   EXPECT_EQ(data->skipped[0].name, "tiny");
-  EXPECT_THAT(data->skipped[0].reason, HasSubstr("a client of 1 rows cannot be divided"));
+  EXPECT_THAT(data->skipped[0].reason, HasSubstr("this client has too few rows"));
 }
 TEST_F(SitesTest, TheFingerprintIsOverAllSites) {
   AddSite("a", 10);
