@@ -40,7 +40,6 @@ class LiveIdentity final : public IdentitySource {
   /// that an end is near. Not re-entrant.
   void Look();
 
-  WallTime expires() const { return credentials()->not_after; }  ///< our own certificate
   /// When the list must be there anew; nothing without a list, or while it cannot be used.
   std::optional<WallTime> list_valid_until() const;
   /// "certificate ... expires in 12 days": what an operator should do something about soon.

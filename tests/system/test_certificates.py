@@ -49,7 +49,7 @@ class CertificatesTest(unittest.TestCase):
         self.revoke("--identity", "spiffe://shapes/client/site-3")
         self.assertNotEqual(self.federation.wait_end("site-3", 60), 0)
         self.assertIn("is revoked", self.federation.log("site-3"))
-        self.assertIn("spiffe://shapes/client/site-3", self.federation.log("coordinator"))
+        self.wait_for_log("coordinator", "spiffe://shapes/client/site-3")
         self.federation.wait_for(lambda: self.federation.rounds()[-1]["reported"] == ["site-1", "site-2"], "a round of the others", "coordinator")
         # It stays out.
         again = self.federation.start_site(3)
