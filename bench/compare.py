@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 
+import durability
 import federated
 from measuring import BIN, ROOT, Table, interleaved, json_line, note, peer
 
@@ -104,7 +105,8 @@ def start(table, options):
     table.add("fedmeta run, one sinusoid round, CPU s, over a program that only loads LibTorch", floor, ours, ours / floor)
 
 
-COMPARISONS = {"sinusoid": sinusoid, "conv4": conv4, "rounds": rounds, "store": store, "start": start}
+COMPARISONS = {"sinusoid": sinusoid, "conv4": conv4, "rounds": rounds, "store": store, "start": start, "memory": durability.memory,
+               "resume": durability.resume, "commit": durability.commit}
 
 
 def main():

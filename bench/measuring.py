@@ -37,6 +37,12 @@ def interleaved(repetitions, what, *sides):
     return [statistics.median(kept) for kept in values]
 
 
+def slope(xs, ys):
+    """Of the least-squares line: a sample falls anywhere within a round, so end points alone would be off by one."""
+    mean_x, mean_y = statistics.fmean(xs), statistics.fmean(ys)
+    return sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys)) / sum((x - mean_x) ** 2 for x in xs)
+
+
 class Table:
     """One row a comparison. `reach`: the least ratio asked for, or with at_most the largest."""
 

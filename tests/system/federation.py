@@ -55,6 +55,7 @@ class Federation:
     def __init__(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="fedmeta-system-"))
         self.processes = {}
+        self.prefixes = {}  # by process ("run": those that run() waits for): what comes before its command
         self.address = "127.0.0.1:1"
         write_images(self.dir / "data")
         self.write("experiment.yaml", EXPERIMENT)
@@ -73,7 +74,7 @@ class Federation:
         return path
 
     def run(self, *arguments, check=True, timeout=120):
-        result = subprocess.run([BIN / "fedmeta", *map(str, arguments)], cwd=self.dir, text=True, capture_output=True, timeout=timeout)
+        result = subprocess.run([*self.prefixes.get("run", ()), BIN / "fedmeta", *map(str, arguments)], cwd=self.dir, text=True, capture_output=True, timeout=timeout)
         if check and result.returncode != 0:
             raise AssertionError(f"fedmeta {' '.join(map(str, arguments))}: exit {result.returncode}\n{result.stdout}{result.stderr}")
         return result
@@ -87,10 +88,10 @@ class Federation:
         self.run("pki", "sign", "--authority", f"pki/{authority}", "--request", f"pki/{name}/{name}.csr",
                  "--out", f"pki/{name}/{name}.pem", *(["--days", days] if days is not None else []))
 
-    def prepare(self, sites=3):
+    def prepare(self, sites=3, address="127.0.0.1"):
         """Authority, coordinator, sites and the initial state."""
         self.authority()
-        self.identity("coordinator", "coordinator", options=("--ip", "127.0.0.1"))
+        self.identity("coordinator", "coordinator", options=("--ip", address))
         for number in range(1, sites + 1):
             self.identity(f"site-{number}")
         self.run("init", "experiment.yaml", "--out", "initial.safetensors")
@@ -99,8 +100,8 @@ class Federation:
     def start(self, name, *command, descriptors=None):
         log = open(self.dir / f"{name}.log", "ab")
         limit = None if descriptors is None else lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
-        self.processes[name] = subprocess.Popen([str(word) for word in command], cwd=self.dir, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                                preexec_fn=limit)
+        self.processes[name] = subprocess.Popen([str(word) for word in (*self.prefixes.get(name, ()), *command)], cwd=self.dir, stdin=subprocess.DEVNULL, stdout=log,
+                                                stderr=log, preexec_fn=limit)
         log.close()
         return self.processes[name]
 
