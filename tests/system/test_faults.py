@@ -35,7 +35,7 @@ class FaultsTest(unittest.TestCase):
         self.assertTrue(any(d["client"] == "site-3" and d["reason"] for d in dropped), dropped)
 
     def test_too_few_sites_fail_the_run_with_figures(self):
-        self.federation.start_coordinator(["federation.rounds=100000", "federation.lost_after=1s", "federation.retries=0", "federation.join_deadline=2s"])
+        self.federation.start_coordinator(["federation.rounds=100000", "federation.lost_after=1s", "federation.retries=0", "federation.join_deadline=20s"])
         self.federation.make_sites()
         for number in (1, 2, 3):
             self.federation.start_site(number)
