@@ -91,8 +91,8 @@ Result<SplitRows> DivideGroups(const DatasetView& view, const std::vector<SplitR
   }
   if (groups.size() < parts.size()) {
     return Error(ErrorCode::kInvalidArgument,
-                 "a client whose rows belong to " + std::to_string(groups.size()) +
-                     " groups cannot be divided into " + std::to_string(parts.size()) + " parts");
+                 "this client's rows belong to fewer groups than the " +
+                     std::to_string(parts.size()) + " parts that they are to be divided into");
   }
   std::map<std::int64_t, double> rows_of_code;
   for (const SplitRow& each : rows) ++rows_of_code[each.code];

@@ -94,7 +94,7 @@ TEST(SplitGroupsTest, OnePersonCannotBeDivided) {
                          .dataset;
   const auto tasks = Split(table, 0.5, 0, 1);
   ASSERT_FALSE(tasks.ok());
-  EXPECT_THAT(tasks.error().message(), HasSubstr("belong to 1 groups cannot be divided into 2"));
+  EXPECT_THAT(tasks.error().message(), HasSubstr("fewer groups than the 2 parts"));
 }
 TEST(SplitGroupsTest, EpisodesDoNotKeepPersonsApart) {
   const auto table = PersonTable(1, 50, 4);
