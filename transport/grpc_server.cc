@@ -38,6 +38,7 @@ constexpr int kIdleConnectionMs = 300'000;  // between calls; a client of ours t
 constexpr int kStreamsPerConnection = 16;
 constexpr int kMetadataBytes = 8 * 1024;
 constexpr int kRetryAfterMs = 1000;
+constexpr int kWindowBytes = 256 * 1024;  // what a peer may send ahead of what is read
 constexpr std::size_t kMemoryBytes = std::size_t{512} * 1024 * 1024;
 
 using v1::Coordinator;
@@ -193,6 +194,10 @@ class Service final : public RawService {
 void SetConnectionRules(const TransportLimits& limits, grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(static_cast<int>(kMaximumMessageBytes));
   builder.SetResourceQuota(grpc::ResourceQuota("fedmeta").Resize(kMemoryBytes));
+  // Else gRPC widens the window of a fast peer to megabytes, and holds that much for each upload
+  // that waits for a slot.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kWindowBytes);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
