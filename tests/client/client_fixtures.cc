@@ -1,6 +1,5 @@
 #include "client_fixtures.h"
 
-#include <stdlib.h>
 
 namespace fedmeta {
 namespace {
@@ -117,16 +116,6 @@ TestLeg::TestLeg(const v1::Assignment& assignment, const OpenedSource& source,
   runtime = LegRuntime::Create(registries, assignment.SerializeAsString(), *tasks).value();
   Rng rng({.seed = assignment.seed(), .purpose = "initial_state"});
   state = runtime->learner->InitialState(*runtime->model, rng).value();
-}
-
-TemporaryFolder::TemporaryFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "fedmeta-client-XXXXXX").string();
-  if (::mkdtemp(name.data()) != nullptr) path_ = name;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
 }
 
 }  // namespace fedmeta

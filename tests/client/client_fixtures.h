@@ -7,6 +7,7 @@
 
 #include "fedmeta/client/leg_runtime.h"
 #include "fedmeta/client/trainer.h"
+#include "fedmeta/tests/support/temporary_folder.h"
 #include "fedmeta/v1/algorithms.pb.h"
 #include "fedmeta/v1/data.pb.h"
 #include "fedmeta/v1/models.pb.h"
@@ -47,19 +48,6 @@ struct TestLeg {
   std::unique_ptr<TaskGenerator> tasks;
   std::shared_ptr<const LegRuntime> runtime;
   std::vector<float> state;
-};
-
-/// A folder of this test's own, removed at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
 };
 
 }  // namespace fedmeta

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "fedmeta/tests/records/temporary_folder.h"
+#include "fedmeta/tests/support/temporary_folder.h"
 
 namespace fedmeta {
 namespace {

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "fedmeta/configs/loader.h"
+#include "fedmeta/tests/support/temporary_folder.h"
 
 namespace fedmeta {
 
@@ -60,30 +61,6 @@ inline std::string Problems(const std::string& yaml, std::vector<std::string> ov
   const auto result = Parse(yaml, std::move(overrides));
   return result.ok() ? "no problem" : Problems(result.error());
 }
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "fedmeta-test-XXXXXX").string();
-    path_ = std::filesystem::canonical(::mkdtemp(name.data()));
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path Write(const std::string& name, const std::string& text) const {
-    std::filesystem::create_directories((path_ / name).parent_path());
-    std::ofstream(path_ / name) << text;
-    return path_ / name;
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// Sets or unsets an environment variable for the length of a test.
 class ScopedVariable {

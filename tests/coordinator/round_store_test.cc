@@ -9,7 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "fedmeta/tests/faults/store_run.h"
-#include "fedmeta/tests/records/temporary_folder.h"
+#include "fedmeta/tests/support/temporary_folder.h"
 
 namespace fedmeta {
 namespace {

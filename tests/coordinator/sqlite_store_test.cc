@@ -16,7 +16,7 @@
 #include "fedmeta/coordinator/store_schema.h"
 #include "fedmeta/core/file.h"
 #include "fedmeta/tests/faults/store_run.h"
-#include "fedmeta/tests/records/temporary_folder.h"
+#include "fedmeta/tests/support/temporary_folder.h"
 
 namespace fedmeta {
 namespace {

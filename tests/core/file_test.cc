@@ -9,6 +9,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "fedmeta/tests/support/temporary_folder.h"
+
 namespace fedmeta {
 namespace {
 
@@ -18,18 +20,13 @@ using ::testing::HasSubstr;
 /// A folder that goes with the test.
 class FileTest : public ::testing::Test {
  protected:
-  FileTest() {
-    std::string pattern = (fs::temp_directory_path() / "fedmeta-file-XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
-  }
-  ~FileTest() override { fs::remove_all(folder_); }
-
   std::string Read(const fs::path& path) { return ReadFile(path).value(); }
   std::size_t Entries() const {
     return static_cast<std::size_t>(
         std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
   }
-  fs::path folder_;
+  const TemporaryFolder temporary_;
+  const fs::path folder_ = temporary_.path();
 };
 
 /// The system refuses to grow any file of this process beyond `bytes`, as a full disk would.

@@ -13,6 +13,7 @@
 
 #include "fedmeta/client/data/source.h"
 #include "fedmeta/core/rng.h"
+#include "fedmeta/tests/support/temporary_folder.h"
 #include "fedmeta/v1/data.pb.h"
 
 namespace fedmeta {
@@ -96,22 +97,6 @@ inline v1::EpisodicSettings Episodic(unsigned ways, unsigned shots, unsigned que
 inline Rng TestRng(std::uint64_t round = 0) {
   return Rng({.seed = 11, .purpose = "test", .round = round});
 }
-
-/// A folder of this test's own, removed at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "fedmeta-data-XXXXXX").string();
-    if (::mkdtemp(name.data()) != nullptr) path_ = name;
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// Where the published tables lie.
 inline std::filesystem::path DataRoot() {

@@ -2,7 +2,6 @@
 
 #include <filesystem>
 #include <string>
-#include <unistd.h>
 #include <utility>
 
 #include <gtest/gtest.h>
@@ -10,23 +9,18 @@
 #include "fedmeta/core/clock.h"
 #include "fedmeta/identity/authority.h"
 #include "fedmeta/identity/credentials.h"
+#include "fedmeta/tests/support/temporary_folder.h"
 
 namespace fedmeta {
 
-/// A folder that goes with the test, and short ways to make identities in it.
+/// A folder of its own, and short ways to make identities in it.
 class PkiTest : public ::testing::Test {
  protected:
   PkiTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "fedmeta-pki-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
     // A date of the 2020s; OpenSSL's tools, which look at the real clock, get certificates that are
     // valid now.
     clock_.Advance(
         std::chrono::duration_cast<Duration>(std::chrono::system_clock::now().time_since_epoch()));
-  }
-  ~PkiTest() override {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
   }
 
   std::filesystem::path Authority(const std::string& federation = "heart",
@@ -68,7 +62,8 @@ class PkiTest : public ::testing::Test {
     return files;
   }
 
-  std::filesystem::path folder_;
+  const TemporaryFolder temporary_;
+  const std::filesystem::path folder_ = temporary_.path();
   ManualClock clock_;
 };
 

@@ -6,7 +6,7 @@
 #include "fedmeta/core/file.h"
 #include "fedmeta/records/run_folder.h"
 #include "fedmeta/tests/records/sample_run.h"
-#include "fedmeta/tests/records/temporary_folder.h"
+#include "fedmeta/tests/support/temporary_folder.h"
 
 namespace fedmeta {
 namespace {

@@ -15,7 +15,7 @@
 #include "fedmeta/records/report.h"
 #include "fedmeta/records/safetensors.h"
 #include "fedmeta/tests/records/sample_run.h"
-#include "fedmeta/tests/records/temporary_folder.h"
+#include "fedmeta/tests/support/temporary_folder.h"
 
 namespace fedmeta {
 namespace {

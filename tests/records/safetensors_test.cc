@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "fedmeta/core/file.h"
-#include "fedmeta/tests/records/temporary_folder.h"
+#include "fedmeta/tests/support/temporary_folder.h"
 
 namespace fedmeta {
 namespace {

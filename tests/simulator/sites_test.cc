@@ -2,13 +2,13 @@
 
 #include <filesystem>
 #include <fstream>
-#include <stdlib.h>
 #include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "fedmeta/configs/loader.h"
+#include "fedmeta/tests/support/temporary_folder.h"
 
 // A simulation of sites that each have a file of their own.
 namespace fedmeta {
@@ -20,22 +20,13 @@ using ::testing::HasSubstr;
 
 class SitesTest : public ::testing::Test {
  protected:
-  SitesTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "fedmeta-sites-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-  }
-  ~SitesTest() override { std::filesystem::remove_all(folder_); }
-
-  void Write(const std::string& name, const std::string& text) const {
-    std::ofstream(folder_ / name) << text;
-  }
   /// A site of `rows` rows whose labels alternate.
   void AddSite(const std::string& name, int rows, const std::string& role = "train") {
     std::string table = "x,y\n";
     for (int i = 0; i < rows; ++i) table += std::to_string(i) + (i % 2 == 0 ? ",no\n" : ",yes\n");
-    Write(name + ".csv", table);
-    Write(name + ".yaml",
-          "data: {d: {source: {name: csv, path: " + name + ".csv}, role: " + role + "}}\n");
+    folder_.Write(name + ".csv", table);
+    folder_.Write(name + ".yaml",
+                  "data: {d: {source: {name: csv, path: " + name + ".csv}, role: " + role + "}}\n");
     files_ += (files_.empty() ? "" : ", ") + name + ".yaml";
   }
   Result<SimulationData> Open(const std::string& cohort = "1") const {
@@ -53,7 +44,7 @@ data:
                                                      R"(]}
 algorithm: {name: maml}
 federation: {rounds: 1, cohort: )" + cohort + "}\n",
-                                                 folder_ / "e.yaml");
+                                                 folder_.path() / "e.yaml");
     if (!experiment.ok()) return experiment.error();
     return OpenSimulationData(**experiment, BuiltinData(), BuiltinPluginTables());
   }
@@ -62,7 +53,7 @@ federation: {rounds: 1, cohort: )" + cohort + "}\n",
     return data.ok() ? "opened" : data.error().message();
   }
 
-  std::filesystem::path folder_;
+  const TemporaryFolder folder_;
   std::string files_;
 };
 
@@ -94,21 +85,21 @@ TEST_F(SitesTest, TheFingerprintIsOverAllSites) {
   AddSite("b", 10);
   const Digest before = Open()->source.fingerprint;
   EXPECT_EQ(Open()->source.fingerprint, before);
-  Write("b.csv", "x,y\n1,no\n2,yes\n3,no\n4,yes\n");
+  folder_.Write("b.csv", "x,y\n1,no\n2,yes\n3,no\n4,yes\n");
   EXPECT_NE(Open()->source.fingerprint, before);
 }
 TEST_F(SitesTest, EverySiteThatCannotBeReadIsSaidAtOnce) {
   AddSite("a", 10);
   AddSite("b", 10);
   AddSite("c", 10);
-  Write("b.csv", "X,y\n1,no\n");
-  std::filesystem::remove(folder_ / "c.csv");
+  folder_.Write("b.csv", "X,y\n1,no\n");
+  std::filesystem::remove(folder_.path() / "c.csv");
   EXPECT_THAT(ErrorOf(), AllOf(HasSubstr("site b: 'x': there is no column 'x'"),
                                HasSubstr("site c: cannot read the file")));
 }
 TEST_F(SitesTest, AFileWithoutTheDataAndANameTwice) {
   AddSite("a", 10);
-  Write("a.yaml", "data: {other: {source: {name: csv, path: a.csv}}}\n");
+  folder_.Write("a.yaml", "data: {other: {source: {name: csv, path: a.csv}}}\n");
   EXPECT_THAT(ErrorOf(), HasSubstr("site a: has no section data.d"));
   AddSite("a", 10);
   EXPECT_THAT(ErrorOf(), HasSubstr("two of partition.site_files are called 'a'"));
@@ -134,7 +125,7 @@ data:
 algorithm: {name: maml}
 federation: {rounds: 1, cohort: 1}
 )",
-                                               folder_ / "e.yaml");
+                                               folder_.path() / "e.yaml");
   ASSERT_TRUE(experiment.ok()) << experiment.error().message();
   const auto legs = PrepareLegs(**experiment, registries, nullptr);
   ASSERT_TRUE(legs.ok()) << legs.error().message();

@@ -5,7 +5,6 @@
 #include <mutex>
 #include <string>
 #include <thread>
-#include <unistd.h>
 #include <vector>
 
 #include "fake_endpoint.h"
@@ -17,6 +16,7 @@
 #include "fedmeta/identity/authority.h"
 #include "fedmeta/identity/credentials.h"
 #include "fedmeta/identity/identity_source.h"
+#include "fedmeta/tests/support/temporary_folder.h"
 #include "fedmeta/transport/coordinator_link.h"
 #include "fedmeta/transport/grpc_server.h"
 
@@ -93,17 +93,8 @@ class FixedIdentity final : public IdentitySource {
 /// links to it.
 class TransportTest : public ::testing::Test {
  protected:
-  TransportTest() {
-    std::string pattern =
-        (std::filesystem::temp_directory_path() / "fedmeta-transport-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-    MakeAuthority("authority");
-  }
-  ~TransportTest() override {
-    server_.reset();
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
-  }
+  TransportTest() { MakeAuthority("authority"); }
+  ~TransportTest() override { server_.reset(); }
 
   void MakeAuthority(const std::string& folder, const std::string& federation = "heart") {
     const Status status =
@@ -183,7 +174,8 @@ class TransportTest : public ::testing::Test {
   }
 
   const SystemClock clock_;
-  std::filesystem::path folder_;
+  const TemporaryFolder temporary_;
+  const std::filesystem::path folder_ = temporary_.path();
   int parties_ = 0;
   RecordingLogger server_log_, client_log_;
   FakeEndpoint endpoint_;

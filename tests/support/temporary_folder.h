@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <fstream>
 #include <stdlib.h>
 #include <string>
 
@@ -13,7 +14,7 @@ class TemporaryFolder {
  public:
   TemporaryFolder() {
     std::string name = (std::filesystem::temp_directory_path() / "fedmeta-test-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
+    path_ = std::filesystem::canonical(::mkdtemp(name.data()));
   }
   ~TemporaryFolder() {
     std::error_code ignored;
@@ -21,7 +22,14 @@ class TemporaryFolder {
   }
   TemporaryFolder(const TemporaryFolder&) = delete;
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
   const std::filesystem::path& path() const { return path_; }
+  /// Makes the folders above it; the file's path.
+  std::filesystem::path Write(const std::string& name, const std::string& text) const {
+    std::filesystem::create_directories((path_ / name).parent_path());
+    std::ofstream(path_ / name) << text;
+    return path_ / name;
+  }
 
  private:
   std::filesystem::path path_;
