@@ -74,7 +74,7 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
   FEDMETA_ASSIGN_OR_RETURN(const std::optional<std::filesystem::path> store_path,
                            StorePath(config->store(), beside));
   FEDMETA_ASSIGN_OR_RETURN(const std::unique_ptr<RoundStore> store,
-                           OpenRoundStore(config->store(), beside, Durability::kPower));
+                           OpenRoundStore(store_path, Durability::kPower));
   FEDMETA_ASSIGN_OR_RETURN(const std::optional<RunDescription> before,
                            ReadDescription(*store, run));
   RunDescription description{.experiment = PrintYaml(*experiment, schema),

@@ -24,6 +24,9 @@ struct LegFacts {
   Digest state_hash;  ///< of the initial state, float32 little-endian
 };
 LegFacts FactsOf(const Leg& leg);
+std::vector<LegFacts> FactsOf(std::span<const Leg> legs);
+/// "<experiment>/<leg>": what the leg is on the wire and in the store.
+ExperimentId LegId(const v1::Experiment& experiment, std::string_view leg);
 
 /// What figures over fewer than ten clients say of single ones (standard deviation, worst client).
 enum class SmallGroups : std::uint8_t {

@@ -178,6 +178,16 @@ Result<std::vector<Leg>> ReadLegs(const std::filesystem::path& path, const Diges
   return legs;
 }
 
+ExperimentId LegId(const v1::Experiment& experiment, std::string_view leg) {
+  return ExperimentId(experiment.name() + "/" + std::string(leg));
+}
+
+std::vector<LegFacts> FactsOf(std::span<const Leg> legs) {
+  std::vector<LegFacts> facts;
+  for (const Leg& leg : legs) facts.push_back(FactsOf(leg));
+  return facts;
+}
+
 LegFacts FactsOf(const Leg& leg) {
   return {.name = leg.name,
           .method = leg.method,

@@ -43,12 +43,6 @@ std::string Printable(const std::string& text) {
   return clean;
 }
 
-std::vector<LegFacts> FactsOfAll(const std::vector<Leg>& legs) {
-  std::vector<LegFacts> facts;
-  for (const Leg& leg : legs) facts.push_back(FactsOf(leg));
-  return facts;
-}
-
 std::string RoleText(v1::Role role) {
   if (role == v1::ROLE_VALIDATION) return " (validation)";
   return role == v1::ROLE_HOLDOUT ? " (holdout)" : "";
@@ -80,7 +74,7 @@ class Live final : public LiveCoordinator {
         writer_(store, run.lease, worker_),
         recorder_(options_.legs, options_.experiment.federation().rounds(), store, run.lease,
                   observer),
-        engine_(options_.experiment, FactsOfAll(options_.legs)) {
+        engine_(options_.experiment, FactsOf(options_.legs)) {
     sessions_.Remember(run.history, run.present);
     restored_ = engine_.Restore(std::move(run.history), std::move(run.present));
   }
@@ -241,8 +235,7 @@ class Live final : public LiveCoordinator {
   void Do(const StartLeg& what) {
     const Leg& leg = options_.legs[what.leg];
     blobs_.SetAssignment(leg.assignment);
-    const ExperimentId id(options_.experiment.name() + "/" + leg.name);
-    asio::post(store_thread_, [this, what, id] {
+    asio::post(store_thread_, [this, what, id = LegId(options_.experiment, leg.name)] {
       asio::post(work_, [this, index = what.leg, saved = writer_.Load(what, id)] {
         leg_status_ = saved.ok() ? worker_.StartLeg(index, *saved) : saved.error();
         if (leg_status_.ok()) PublishState();
@@ -265,15 +258,16 @@ class Live final : public LiveCoordinator {
   void Do(const Persist& what) {
     asio::post(store_thread_, [this, what] {
       const TimePoint began = clock_.Now();
-      Status status = writer_.Write(what);
-      if (options_.stored) options_.stored(clock_.Now() - began, status.ok());
-      asio::post(work_, [this, what, status = std::move(status)]() mutable {
+      Result<Digest> written = writer_.Write(what);
+      if (options_.stored) options_.stored(clock_.Now() - began, written.ok());
+      asio::post(work_, [this, what, written = std::move(written)] {
+        Status status = written.ok() ? Status() : written.error();
         if (what.record == Record::kAbandonAttempt) worker_.Abandon();
         if (status.ok() && what.record == Record::kBeginAttempt) {
           status = leg_status_.ok() ? worker_.BeginAttempt(what.plan, what.cohort) : leg_status_;
         }
         if (status.ok() && what.record == Record::kCommitRound) {
-          worker_.Commit();
+          worker_.Commit(*written);
           PublishState();
           asio::post(io_, [this, hash = worker_.state_hash()] { engine_.SetStateHash(hash); });
         }

@@ -30,7 +30,7 @@ std::uint64_t UploadSize(const v1::RoundPlan& plan) {
 }
 
 PlanFactory::PlanFactory(const v1::Experiment& experiment, const LegFacts& leg)
-    : id_(experiment.name() + "/" + leg.name),
+    : id_(LegId(experiment, leg.name)),
       leg_(leg),
       deadline_ms_(static_cast<std::uint64_t>(
           ToDuration(experiment.federation().report_deadline()).count())),

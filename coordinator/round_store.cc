@@ -15,11 +15,8 @@ Result<std::optional<std::filesystem::path>> StorePath(const std::string& store,
                "store: '" + store + "' is neither memory nor sqlite:PATH");
 }
 
-Result<std::unique_ptr<RoundStore>> OpenRoundStore(const std::string& store,
-                                                   const std::filesystem::path& folder,
+Result<std::unique_ptr<RoundStore>> OpenRoundStore(const std::optional<std::filesystem::path>& path,
                                                    Durability durability) {
-  FEDMETA_ASSIGN_OR_RETURN(const std::optional<std::filesystem::path> path,
-                           StorePath(store, folder));
   if (!path) return MakeMemoryStore();
   if (const Status made = MakeWritableFolder(path->parent_path()); !made.ok()) {
     return made.error().WithContext("store");

@@ -117,13 +117,12 @@ enum class Durability : std::uint8_t {
 Result<std::unique_ptr<RoundStore>> OpenSqliteStore(const std::filesystem::path& path,
                                                     Durability durability);
 
-/// Where a store that files name so lies; nothing: in memory. kInvalidArgument for anything else.
+/// Where a store lies that files name "memory" (nothing) or "sqlite:PATH", a relative PATH being
+/// under `folder`. kInvalidArgument for anything else.
 Result<std::optional<std::filesystem::path>> StorePath(const std::string& store,
                                                        const std::filesystem::path& folder);
-/// As files name it: "memory" or "sqlite:PATH", a relative PATH being under `folder`. Makes the
-/// folder that PATH names.
-Result<std::unique_ptr<RoundStore>> OpenRoundStore(const std::string& store,
-                                                   const std::filesystem::path& folder,
+/// At a StorePath, whose folder is made.
+Result<std::unique_ptr<RoundStore>> OpenRoundStore(const std::optional<std::filesystem::path>& path,
                                                    Durability durability);
 
 }  // namespace fedmeta

@@ -39,12 +39,12 @@ struct RoundWorker::Content {
   std::vector<std::uint64_t> encoded;
   std::map<ClientId, std::vector<MetricSums>> disclosed;
 
-  void PublishState() {
+  void PublishState(const std::optional<Digest>& known = std::nullopt) {
     const auto bytes = AsBytes(std::span<const float>(state));
     // A download may still read the old one.
     if (blob == nullptr || blob.use_count() > 1) blob = std::make_shared<Bytes>();
     blob->assign(bytes.begin(), bytes.end());
-    hash = Digest::Of(*blob);
+    hash = known ? *known : Digest::Of(*blob);
   }
 };
 
@@ -143,14 +143,14 @@ Result<RoundResult> RoundWorker::Close(const RoundPlan& plan, std::uint32_t repo
   return result;
 }
 
-void RoundWorker::Commit() {
+void RoundWorker::Commit(const Digest& hash) {
   Content& c = *content_;
   FEDMETA_CHECK(c.closed);
   std::swap(c.state, c.next);
   std::swap(c.moments, c.next_moments);
   c.closed = false;
   c.codec.reset();
-  c.PublishState();
+  c.PublishState(hash);
 }
 
 void RoundWorker::Abandon() {

@@ -43,8 +43,8 @@ class RoundWorker {
   /// metrics.
   Result<RoundResult> Close(const RoundPlan& plan, std::uint32_t reported,
                             std::uint32_t population);
-  /// The next state becomes the current one.
-  void Commit();
+  /// The next state becomes the current one. `hash`: its digest, which the store has taken already.
+  void Commit(const Digest& hash);
   void Abandon();
 
   /// Current state, float32 little-endian, shared with downloads; valid after StartLeg.

@@ -27,17 +27,20 @@ Result<OpenedRun> OpenRun(RoundStore& store, const ExperimentId& run) {
   return opened;
 }
 
-Status RoundWriter::Write(const Persist& what,
-                          std::span<const std::pair<ClientId, Bytes>> client_states) {
+Result<Digest> RoundWriter::Write(const Persist& what,
+                                  std::span<const std::pair<ClientId, Bytes>> client_states) {
   if (what.record == Record::kBeginAttempt) {
     if (what.presence) {
       FEDMETA_RETURN_IF_ERROR(store_.SetPresence(lease_, SerializePresence(*what.presence)));
     }
-    return store_.BeginAttempt(lease_, what.plan);
+    FEDMETA_RETURN_IF_ERROR(store_.BeginAttempt(lease_, what.plan));
+    return Digest();
   }
   AttemptRecord outcome = *what.outcome;
   if (what.record != Record::kCommitRound) {
-    return store_.EndAttempt(lease_, {.key = outcome.key, .outcome = SerializeRecord(outcome)});
+    FEDMETA_RETURN_IF_ERROR(
+        store_.EndAttempt(lease_, {.key = outcome.key, .outcome = SerializeRecord(outcome)}));
+    return Digest();
   }
   CommittedRound round{.key = outcome.key, .state = {}, .optimizer_state = {}, .client_states = {}};
   FEDMETA_ASSIGN_OR_RETURN(round.state, store_.PutBlob(AsBytes(worker_.next_state())));
@@ -47,7 +50,8 @@ Status RoundWriter::Write(const Persist& what,
     round.client_states.emplace_back(client, blob);
   }
   outcome.state_hash = round.state.sha256;
-  return store_.CommitRound(lease_, what.plan, round, SerializeRecord(outcome));
+  FEDMETA_RETURN_IF_ERROR(store_.CommitRound(lease_, what.plan, round, SerializeRecord(outcome)));
+  return round.state.sha256;
 }
 
 Result<std::optional<SavedState>> RoundWriter::Load(const StartLeg& what, const ExperimentId& leg) {

@@ -32,8 +32,10 @@ class RoundWriter {
   RoundWriter(RoundStore& store, Lease lease, const RoundWorker& worker)
       : store_(store), lease_(std::move(lease)), worker_(worker) {}
 
-  /// `client_states`, simulation, with kCommitRound: what clients keep, where it changed.
-  Status Write(const Persist& what, std::span<const std::pair<ClientId, Bytes>> client_states = {});
+  /// `client_states`, simulation, with kCommitRound: what clients keep, where it changed. With
+  /// kCommitRound the digest of the state that was committed, for RoundWorker::Commit.
+  Result<Digest> Write(const Persist& what,
+                       std::span<const std::pair<ClientId, Bytes>> client_states = {});
   /// What a leg that goes on starts from; nothing for one that begins.
   Result<std::optional<SavedState>> Load(const StartLeg& what, const ExperimentId& leg);
 

@@ -45,9 +45,13 @@ Status RunRecorder::Keep(const ReportCheckpoint& what, const Bytes& state) {
 
 Result<Bytes> RunRecorder::Find(const ReportCheckpoint& what) {
   const Leg& leg = legs_[what.leg];
+  Result<Bytes> kept =
+      store_.GetBlob({.sha256 = what.state_hash, .size = leg.layout.size() * sizeof(float)});
+  if (kept.ok() || kept.error().code() != ErrorCode::kNotFound) return kept;
+  // Only the leg's first state may have been named and not yet kept when a crash came.
   const auto initial = AsBytes(std::span<const float>(leg.initial_state));
   if (Digest::Of(initial) == what.state_hash) return Bytes(initial.begin(), initial.end());
-  return store_.GetBlob({.sha256 = what.state_hash, .size = leg.layout.size() * sizeof(float)});
+  return kept;
 }
 
 }  // namespace fedmeta

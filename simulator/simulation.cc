@@ -18,12 +18,6 @@ namespace {
 // Clients that compute at a time; bounds memory, large enough to keep the workers busy.
 constexpr std::size_t kClientsAtOnce = 64;
 
-std::vector<LegFacts> FactsOfAll(const std::vector<Leg>& legs) {
-  std::vector<LegFacts> facts;
-  for (const Leg& leg : legs) facts.push_back(FactsOf(leg));
-  return facts;
-}
-
 }  // namespace
 
 class Simulation::Implementation {
@@ -40,7 +34,7 @@ class Simulation::Implementation {
         writer_(store, run.lease, worker_),
         recorder_(options_.legs, options_.experiment.federation().rounds(), store, run.lease,
                   observer),
-        engine_(options_.experiment, FactsOfAll(options_.legs), SmallGroups::kShow),
+        engine_(options_.experiment, FactsOf(options_.legs), SmallGroups::kShow),
         history_(std::move(run.history)) {
     for (std::size_t i = 0; i < data_.partition->clients(); ++i)
       index_of_.emplace(data_.partition->name(i), i);
@@ -113,7 +107,7 @@ class Simulation::Implementation {
 
   void Do(const StartLeg& start) {
     const Leg& leg = options_.legs[start.leg];
-    leg_ = ExperimentId(options_.experiment.name() + "/" + leg.name);
+    leg_ = LegId(options_.experiment, leg.name);
     clients_keep_ = start.head.has_value();
     Result<std::optional<SavedState>> saved = writer_.Load(start, leg_);
     if (!saved.ok()) return Observe(saved.error());
@@ -136,14 +130,15 @@ class Simulation::Implementation {
   void Do(const SetTimer&) {}
 
   void Do(const Persist& persist) {
-    Status status = writer_.Write(persist, Kept(persist));
+    const Result<Digest> written = writer_.Write(persist, Kept(persist));
+    Status status = written.ok() ? Status() : written.error();
     if (persist.record == Record::kAbandonAttempt) worker_.Abandon();
     if (status.ok() && persist.record == Record::kBeginAttempt) {
       next_kept_.clear();
       status = worker_.BeginAttempt(persist.plan, persist.cohort);
     }
     if (status.ok() && persist.record == Record::kCommitRound) {
-      worker_.Commit();
+      worker_.Commit(*written);
       engine_.SetStateHash(worker_.state_hash());
     }
     Hand(StoreFinished{.ticket = persist.ticket, .status = status});

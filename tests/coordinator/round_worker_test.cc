@@ -59,7 +59,7 @@ TEST_F(RoundWorkerTest, TheNextStateBecomesCurrentWithTheCommit) {
   EXPECT_EQ(result->metrics.front().clients, 2);
   EXPECT_THAT(State(), Each(FloatEq(0)));
   EXPECT_THAT(worker_.next_state(), Each(FloatEq(-1.5)));
-  worker_.Commit();
+  worker_.Commit(Digest::Of(AsBytes(worker_.next_state())));
   EXPECT_THAT(State(), Each(FloatEq(-1.5)));
   EXPECT_EQ(worker_.state_hash(), Digest::Of(*worker_.state()));
 }
@@ -89,7 +89,7 @@ TEST_F(RoundWorkerTest, AnyOrderOfContributionsGivesTheSameBits) {
     ASSERT_TRUE(worker_.BeginAttempt(plan, 20).ok());
     for (const std::size_t i : order) ASSERT_TRUE(Add("c" + std::to_string(i), payloads[i]).ok());
     ASSERT_TRUE(worker_.Close(plan, 20, 20).ok());
-    worker_.Commit();
+    worker_.Commit(Digest::Of(AsBytes(worker_.next_state())));
     hashes.push_back(worker_.state_hash());
     rng.Shuffle(std::span(order));
   }
@@ -127,7 +127,7 @@ TEST_F(RoundWorkerTest, AnAbandonedAttemptLeavesNoTrace) {
       EXPECT_TRUE(worker_.BeginAttempt(plan, 2).ok());
       EXPECT_TRUE(Add("a", TinyUpload(plan.message(), 0.5F)).ok());
       EXPECT_TRUE(worker_.Close(plan, 1, 2).ok());
-      worker_.Commit();
+      worker_.Commit(Digest::Of(AsBytes(worker_.next_state())));
     }
     return worker_.state_hash();
   };
@@ -159,7 +159,7 @@ TEST_F(RoundWorkerTest, ADownloadKeepsItsStateOverACommit) {
   ASSERT_TRUE(worker_.BeginAttempt(plan, 1).ok());
   ASSERT_TRUE(Add("a", TinyUpload(plan.message(), 1)).ok());
   ASSERT_TRUE(worker_.Close(plan, 1, 1).ok());
-  worker_.Commit();
+  worker_.Commit(Digest::Of(AsBytes(worker_.next_state())));
   EXPECT_EQ(*download, before);
   EXPECT_NE(*worker_.state(), before);
 }
