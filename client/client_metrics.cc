@@ -102,8 +102,7 @@ class CountedLink final : public CoordinatorLink {
                 std::stop_token stop) override {
     const bool trained = header.key().purpose() == v1::PURPOSE_TRAIN;
     if (trained) {
-      figures_.training.Observe(
-          std::chrono::duration<double>(figures_.clock.Now() - work_since_).count());
+      figures_.training.Observe(Seconds(figures_.clock.Now() - work_since_));
     }
     Status status = link_.Upload(header, payload, std::move(stop));
     if (status.ok()) {

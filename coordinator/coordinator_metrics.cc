@@ -160,7 +160,7 @@ std::function<void(Duration took, bool ok)> MakeStoreMetrics(MetricRegistry& reg
   Counter& errors =
       registry.AddCounter("fedmeta_store_errors_total", "Writes that the store refused.").With();
   return [&](Duration took, bool ok) {
-    seconds.Observe(std::chrono::duration<double>(took).count());
+    seconds.Observe(Seconds(took));
     if (!ok) errors.Add();
   };
 }

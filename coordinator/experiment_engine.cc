@@ -19,8 +19,6 @@ namespace {
 
 constexpr double kDivergedWarning = 0.05;
 
-double Seconds(Duration duration) { return static_cast<double>(duration.count()) / 1000.0; }
-
 }  // namespace
 
 class ExperimentEngine::Implementation {

@@ -209,8 +209,7 @@ class Live final : public LiveCoordinator {
       Execute(engine_.Handle(fired, now));
     }
     for (const SessionTable::Lost& lost : sessions_.Tick(now)) {
-      const std::string reason = "silent for " +
-                                 FormatDuration(static_cast<double>(lost_after_.count()) / 1000) +
+      const std::string reason = "silent for " + FormatDuration(Seconds(lost_after_)) +
                                  (lost.phase.empty() ? "" : " while " + lost.phase);
       Note(lost.client.value() + " lost: " + reason);
       Execute(engine_.Handle(ClientLost{lost.client, reason}, now));

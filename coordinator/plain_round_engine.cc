@@ -27,8 +27,6 @@ struct Participant {
 // In a reason; the record has them all.
 constexpr std::size_t kNamedInReason = 8;
 
-double Seconds(Duration duration) { return static_cast<double>(duration.count()) / 1000.0; }
-
 class PlainRoundEngine final : public RoundEngine {
  public:
   PlainRoundEngine(PlainAttempt attempt, Tickets& tickets)

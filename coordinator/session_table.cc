@@ -59,7 +59,7 @@ Result<SessionTable::Joined> SessionTable::Join(const ClientId& client,
                    "another process joined as " + client.value() +
                        " and is connected: stop one of them; this one is let in once the "
                        "other's connection is closed, or silent for " +
-                       FormatDuration(static_cast<double>(takeover_after().count()) / 1000));
+                       FormatDuration(Seconds(takeover_after())));
     }
     if (found == sessions_.end() && sessions_.size() >= options_.maximum_sessions) {
       return Error(ErrorCode::kResourceExhausted,

@@ -10,6 +10,9 @@ using Duration = std::chrono::milliseconds;
 using TimePoint = std::chrono::time_point<std::chrono::steady_clock, Duration>;
 using WallTime = std::chrono::time_point<std::chrono::system_clock, Duration>;
 
+/// For records, metrics and people.
+inline double Seconds(Duration duration) { return static_cast<double>(duration.count()) / 1000.0; }
+
 /// Injected wherever logic needs the time. Thread-safe.
 class Clock {
  public:

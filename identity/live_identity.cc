@@ -22,8 +22,7 @@ constexpr int kFailuresThatCount = 2;
 
 std::string DaysText(Duration left) {
   const double days = std::chrono::duration<double, std::ratio<86'400>>(left).count();
-  return days >= 2 ? std::to_string(std::lround(days)) + " days"
-                   : FormatDuration(std::chrono::duration<double>(left).count());
+  return days >= 2 ? std::to_string(std::lround(days)) + " days" : FormatDuration(Seconds(left));
 }
 
 Status CheckDates(const x509::Certificate& certificate, WallTime now) {

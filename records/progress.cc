@@ -47,7 +47,7 @@ class ProgressDisplay : public RunObserver {
   Status RoundDone(const RoundRecord& record) override {
     if (telling_history_) return {};
     if (record.committed) ++rounds_done_;
-    const double elapsed = std::chrono::duration<double>(clock_.Now() - leg_began_).count();
+    const double elapsed = Seconds(clock_.Now() - leg_began_);
     progress_.rounds_per_second = elapsed > 0 ? static_cast<double>(rounds_done_) / elapsed : 0;
     progress_.seconds_left =
         progress_.rounds_per_second > 0 && record.round < progress_.rounds

@@ -15,7 +15,7 @@ Status ClientQuota::TakeCall(const ClientId& client, TimePoint now) {
   const double rate = limits_.calls_per_second;
   const auto [found, first] = accounts_.try_emplace(client);
   Account& account = found->second;
-  const double since = std::chrono::duration<double>(now - account.filled).count();
+  const double since = Seconds(now - account.filled);
   account.calls =
       first ? kBurstSeconds * rate : std::min(kBurstSeconds * rate, account.calls + rate * since);
   account.filled = now;

@@ -31,7 +31,7 @@ void ConnectionHealth::Answered() {
   refusals_ = 0;
   if (reason_.empty()) return;
   reason_.clear();
-  const double seconds = std::chrono::duration<double>(clock_.Now() - lost_since_).count();
+  const double seconds = Seconds(clock_.Now() - lost_since_);
   logger_.Log(LogLevel::kInfo, "coordinator_reached",
               {{"address", target_->address}, {"after", FormatDuration(seconds)}});
 }

@@ -91,8 +91,7 @@ class CommandStream final : public ByteStream {
       if (left <= Duration::zero()) {
         process_.End();
         return Error(ErrorCode::kDeadlineExceeded,
-                     "the program did not end within " +
-                         FormatDuration(static_cast<double>(options_.timeout.count()) / 1000) +
+                     "the program did not end within " + FormatDuration(Seconds(options_.timeout)) +
                          " and was killed: make it faster, or raise source.timeout");
       }
     }

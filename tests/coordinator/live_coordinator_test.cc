@@ -1,5 +1,7 @@
 #include "fedmeta/coordinator/live_coordinator.h"
 
+#include <array>
+
 #include "engine_harness.h"
 #include "fake_run.h"
 #include <gmock/gmock.h>
@@ -15,6 +17,16 @@ using ::testing::FloatEq;
 using ::testing::HasSubstr;
 using ::testing::Key;
 using ::testing::StartsWith;
+
+/// Three that train: their mean update is 3.
+struct Sites {
+  explicit Sites(LiveCoordinator& coordinator)
+      : a(coordinator, {.name = "a", .update = 1}),
+        b(coordinator, {.name = "b", .update = 2}),
+        c(coordinator, {.name = "c", .update = 6}) {}
+  std::array<FakeClient*, 3> all() { return {&a, &b, &c}; }
+  FakeClient a, b, c;
+};
 
 class LiveCoordinatorTest : public ::testing::Test {
  protected:
@@ -59,9 +71,7 @@ class LiveCoordinatorTest : public ::testing::Test {
 
 TEST_F(LiveCoordinatorTest, RunsThreeClientsToTheEnd) {
   LiveCoordinator& coordinator = Start();
-  FakeClient a(coordinator, {.name = "a", .update = 1});
-  FakeClient b(coordinator, {.name = "b", .update = 2});
-  FakeClient c(coordinator, {.name = "c", .update = 6});
+  Sites sites(coordinator);
   const Result<RunSummary> summary = coordinator.Wait(10000);
   ASSERT_TRUE(summary.ok()) << summary.error().message();
   EXPECT_EQ(summary->status, RunStatus::kCompleted);
@@ -72,7 +82,7 @@ TEST_F(LiveCoordinatorTest, RunsThreeClientsToTheEnd) {
   EXPECT_THAT(observer_.checkpoint("final"), Each(FloatEq(-9)));
   EXPECT_THAT(observer_.metadata("final"),
               AllOf(Contains(Key("tuned")), Contains(Key("assignment")), Contains(Key("layout"))));
-  for (FakeClient* client : {&a, &b, &c}) {
+  for (FakeClient* client : sites.all()) {
     client->Wait();
     EXPECT_TRUE(client->told_all_done());
     EXPECT_FALSE(client->told_failed());
@@ -189,34 +199,28 @@ TEST_F(LiveCoordinatorTest, AnotherOneOnTheSameStoreGoesOn) {
   }
   coordinator_.reset();  // once its clients have heard
   LiveCoordinator& coordinator = Start();
-  FakeClient a(coordinator, {.name = "a", .update = 1});
-  FakeClient b(coordinator, {.name = "b", .update = 2});
-  FakeClient c(coordinator, {.name = "c", .update = 6});
+  Sites sites(coordinator);
   const Result<RunSummary> summary = coordinator.Wait(10000);
   ASSERT_TRUE(summary.ok()) << summary.error().message();
   EXPECT_EQ(summary->status, RunStatus::kCompleted);
   EXPECT_EQ(summary->rounds, 3U);
   EXPECT_THAT(observer_.checkpoint("final"), Each(FloatEq(-9)));
   EXPECT_THAT(observer_.lines(), Contains("history ends maml 1"));
-  EXPECT_EQ(a.counted(), 2U);
+  EXPECT_EQ(sites.a.counted(), 2U);
 }
 
 TEST_F(LiveCoordinatorTest, OneThatFindsTheRunCompletedTellsTheClientsThatComeBack) {
   {
     LiveCoordinator& coordinator = Start();
-    FakeClient a(coordinator, {.name = "a", .update = 1});
-    FakeClient b(coordinator, {.name = "b", .update = 2});
-    FakeClient c(coordinator, {.name = "c", .update = 6});
+    Sites sites(coordinator);
     ASSERT_EQ(coordinator.Wait(10000)->status, RunStatus::kCompleted);
   }
   // As if it had been killed just before they heard.
   coordinator_.reset();
   LiveCoordinator& coordinator = Start();
-  FakeClient a(coordinator, {.name = "a", .update = 1});
-  FakeClient b(coordinator, {.name = "b", .update = 2});
-  FakeClient c(coordinator, {.name = "c", .update = 6});
+  Sites sites(coordinator);
   ASSERT_EQ(coordinator.Wait(60000)->status, RunStatus::kCompleted);
-  for (FakeClient* client : {&a, &b, &c}) {
+  for (FakeClient* client : sites.all()) {
     client->Wait();
     EXPECT_TRUE(client->told_all_done());
     EXPECT_EQ(client->counted(), 0U);
