@@ -179,11 +179,6 @@ class ExperimentEngine::Implementation {
     attempts_ = 0;
   }
 
-  void BeginStep(Step step, TimePoint now) {
-    SetStep(step);
-    BeginTry(now);
-  }
-
   /// Clients that must be present before an attempt begins.
   std::size_t Wanted() const {
     return cohort_gathered_ ? needed() : experiment_.federation().cohort();
