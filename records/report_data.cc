@@ -126,8 +126,9 @@ MethodSummary ParseMethod(const ordered_json& object) {
 RunSummary ParseSummary(const ordered_json& object) {
   RunSummary summary;
   const std::string status = Text(object, "status");
-  for (const RunStatus value : {RunStatus::kCompleted, RunStatus::kFailed, RunStatus::kCancelled,
-                                RunStatus::kInterrupted, RunStatus::kPaused})
+  for (const RunStatus value :
+       {RunStatus::kCompleted, RunStatus::kFailed, RunStatus::kCancelled, RunStatus::kInterrupted,
+        RunStatus::kPaused, RunStatus::kBudgetSpent})
     if (RunStatusName(value) == status) summary.status = value;
   summary.reason = Text(object, "reason");
   summary.rounds = Whole<std::uint64_t>(object, "rounds");

@@ -16,6 +16,8 @@ std::string RunStatusName(RunStatus status) {
       return "interrupted";
     case RunStatus::kPaused:
       return "paused";
+    case RunStatus::kBudgetSpent:
+      return "budget_spent";
   }
   FEDMETA_CHECK(false);
 }

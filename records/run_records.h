@@ -29,6 +29,9 @@ struct RoundRecord {
                 bytes_up = 0;  ///< state, assignment, plan and payload bytes, without framing
   double wall_s = 0;
   std::map<std::string, double> parts_s = {};  ///< "wait", "add", "apply"
+  /// Spent until and with this attempt; null without differential privacy, or where only sites
+  /// account for it.
+  std::optional<double> epsilon = {};
 };
 
 /// One evaluated client (simulation, or a site that discloses), or the sum over sites (client
@@ -69,8 +72,22 @@ struct MethodSummary {
 };
 
 /// kPaused: a quorum was missed and federation.on_quorum_miss is pause; resuming goes on.
-enum class RunStatus { kCompleted, kFailed, kCancelled, kInterrupted, kPaused };
+/// kBudgetSpent: the next release would have passed the privacy budget.
+enum class RunStatus { kCompleted, kFailed, kCancelled, kInterrupted, kPaused, kBudgetSpent };
 std::string RunStatusName(RunStatus status);
+
+/// What a run with differential privacy spent, and on which assumptions.
+struct PrivacySummary {
+  std::string mode = {};               ///< "central", "distributed", "local"
+  std::string unit = {};               ///< "client", "record": whose presence it hides
+  std::optional<double> epsilon = {};  ///< null: each site keeps its own account
+  double delta = 0;
+  double clip = 0, noise_multiplier = 0;
+  std::uint64_t releases = 0;  ///< charged, those that never came out included
+  std::optional<double> budget_epsilon = {};
+  double budget_delta = 0;
+  std::string assumption = {};  ///< one sentence
+};
 
 struct RunSummary {
   RunStatus status = RunStatus::kCompleted;
@@ -84,6 +101,7 @@ struct RunSummary {
   bool tested_on_training_sites = false;
   MethodSummary main = {};
   std::vector<MethodSummary> baselines = {};
+  std::optional<PrivacySummary> privacy = {};  ///< null without differential privacy
 };
 
 /// What manifest.json says beside versions, which RunFolder fills in.
