@@ -103,6 +103,7 @@ int main(int count, char** arguments) {
     FEDMETA_CHECK(store->CommitRound(lease, plan, round, outcome).ok());
     commit_ms.push_back(MsSince(at));
     last = key;
+    store->Tidy();
     at = Clock::now();
     Floor(folder / "floor", both, power);
     floor_ms.push_back(MsSince(at));

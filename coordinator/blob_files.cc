@@ -1,7 +1,6 @@
 #include "fedmeta/coordinator/blob_files.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <fcntl.h>
 #include <string_view>
 #include <system_error>
@@ -14,8 +13,6 @@
 
 namespace fedmeta {
 namespace {
-
-constexpr std::string_view kHalfWritten = ".tmp";
 
 bool IsHex(std::string_view name) {
   return name.size() == 2 * Digest::kSize && std::all_of(name.begin(), name.end(), [](char c) {
@@ -32,24 +29,17 @@ Result<BlobFiles> BlobFiles::Open(const std::filesystem::path& folder, Durabilit
 
 Status BlobFiles::Put(const Digest& sha256, std::span<const std::byte> content) {
   const std::filesystem::path path = folder_ / sha256.hex();
-  const std::filesystem::path temporary = path.string() + std::string(kHalfWritten);
   const auto fail = [&](Error error) {
-    ::unlink(temporary.c_str());
+    ::unlink(path.c_str());
     return error;
   };
-  {
-    const FileDescriptor file(
-        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    if (file.get() < 0) return SystemError("cannot create", temporary);
-    const Status written = WriteAll(file.get(), content, path);
-    if (!written.ok()) return fail(written.error());
-    if (durability_ == Durability::kPower && ::fsync(file.get()) != 0) {
-      return fail(SystemError("cannot sync", path));
-    }
-  }
+  const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (file.get() < 0) return SystemError("cannot create", path);
   names_synced_ = false;
-  if (std::rename(temporary.c_str(), path.c_str()) != 0) {
-    return fail(SystemError("cannot name", path));
+  const Status written = WriteAll(file.get(), content, path);
+  if (!written.ok()) return fail(written.error());
+  if (durability_ == Durability::kPower && ::fsync(file.get()) != 0) {
+    return fail(SystemError("cannot sync", path));
   }
   return {};
 }
@@ -84,9 +74,7 @@ Status BlobFiles::RemoveOthers(const std::set<std::string>& named) {
   for (auto at = std::filesystem::directory_iterator(folder_, error);
        !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
     const std::string name = at->path().filename().string();
-    const bool half_written =
-        name.ends_with(kHalfWritten) && IsHex(name.substr(0, name.size() - kHalfWritten.size()));
-    if (!half_written && (!IsHex(name) || named.contains(name))) continue;
+    if (!IsHex(name) || named.contains(name)) continue;
     if (::unlink(at->path().c_str()) != 0) return SystemError("cannot remove", at->path());
   }
   if (error) {

@@ -272,6 +272,7 @@ class Live final : public LiveCoordinator {
         }
         Post(StoreFinished{what.ticket, std::move(status)});
       });
+      if (what.record == Record::kBeginAttempt) writer_.Tidy();
     });
   }
 

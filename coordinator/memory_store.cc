@@ -126,6 +126,8 @@ class MemoryStore final : public RoundStore {
     return {};
   }
 
+  void Tidy() override {}
+
   Result<std::optional<CommittedRound>> Head(const ExperimentId& leg) override {
     const auto found = legs_.find(leg);
     if (found == legs_.end()) return std::optional<CommittedRound>();

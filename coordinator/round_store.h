@@ -87,13 +87,17 @@ class RoundStore {
   virtual Status EndAttempt(const Lease& lease, const JournalEntry& entry) = 0;
   /// Ends a training attempt. Compare-and-swap on the head of the leg: fails (kFailedPrecondition)
   /// unless plan.parent() is its last committed round. Adds to the journal. Blobs that nothing
-  /// names any more are removed.
+  /// names any more are gone, their space only after Tidy.
   virtual Status CommitRound(const Lease& lease, const RoundPlan& plan, const CommittedRound& round,
                              std::string_view outcome) = 0;
   /// Names a blob, so that it stays ("maml/round-80"); again: moves the name.
   virtual Status Keep(const Lease& lease, std::string_view name, const BlobRef& blob) = 0;
   /// Who was present when the last attempt began, serialised; opaque here.
   virtual Status SetPresence(const Lease& lease, std::string_view presence) = 0;
+
+  /// Gives back the space of blobs that are gone. For a moment when nobody waits: freeing a large
+  /// file takes as long as writing it.
+  virtual void Tidy() = 0;
 
   virtual Result<std::optional<CommittedRound>> Head(const ExperimentId& leg) = 0;
   virtual Result<std::optional<BlobRef>> ClientState(const ExperimentId& leg,

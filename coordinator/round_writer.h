@@ -36,6 +36,8 @@ class RoundWriter {
   /// kCommitRound the digest of the state that was committed, for RoundWorker::Commit.
   Result<Digest> Write(const Persist& what,
                        std::span<const std::pair<ClientId, Bytes>> client_states = {});
+  /// Once the next attempt has begun: clients train, nobody waits for the store.
+  void Tidy() { store_.Tidy(); }
   /// What a leg that goes on starts from; nothing for one that begins.
   Result<std::optional<SavedState>> Load(const StartLeg& what, const ExperimentId& leg);
 

@@ -1,6 +1,5 @@
 #include "fedmeta/coordinator/sqlite_blobs.h"
 
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -60,6 +59,7 @@ Result<BlobRef> SqliteBlobs::Put(std::span<const std::byte> bytes) {
   if (bytes.size() <= largest_row_) {
     unnamed.content.emplace(bytes.begin(), bytes.end());
   } else {
+    nameless_files_.erase(blob.sha256);
     FEDMETA_RETURN_IF_ERROR(files_.Put(blob.sha256, bytes));
   }
   unnamed_.emplace(blob.sha256, std::move(unnamed));
@@ -138,13 +138,17 @@ Result<BlobRef> SqliteBlobs::Ref(std::int64_t row) {
 
 void SqliteBlobs::Committed() {
   for (const Digest& digest : named_) unnamed_.erase(digest);
-  for (const Digest& digest : removed_files_) files_.Remove(digest);
+  nameless_files_.insert(removed_files_.begin(), removed_files_.end());
   RolledBack();
 }
 
 void SqliteBlobs::RolledBack() {
   named_.clear();
   removed_files_.clear();
+}
+
+void SqliteBlobs::Tidy() {
+  for (const Digest& digest : std::exchange(nameless_files_, {})) files_.Remove(digest);
 }
 
 }  // namespace fedmeta

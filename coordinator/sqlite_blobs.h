@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -37,6 +38,10 @@ class SqliteBlobs {
   void Committed();
   void RolledBack();
 
+  /// Removes the files of blobs that lost their last name: slow enough that nobody should wait for
+  /// it.
+  void Tidy();
+
  private:
   SqliteBlobs(SqliteDatabase& database, BlobFiles files, std::size_t largest_row)
       : database_(&database), largest_row_(largest_row), files_(std::move(files)) {}
@@ -52,6 +57,7 @@ class SqliteBlobs {
   std::map<Digest, Unnamed> unnamed_;
   std::vector<Digest> named_;          ///< of unnamed_, in this transaction
   std::vector<Digest> removed_files_;  ///< in this transaction
+  std::set<Digest> nameless_files_;    ///< for Tidy
 };
 
 }  // namespace fedmeta

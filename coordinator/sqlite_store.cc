@@ -151,6 +151,8 @@ class SqliteStore final : public RoundStore {
                  [&](std::int64_t run) { return sql_.set_presence.Run(run, AsBytes(presence)); });
   }
 
+  void Tidy() override { blobs_.Tidy(); }
+
   Result<std::optional<CommittedRound>> Head(const ExperimentId& leg) override {
     SqliteRows row = sql_.head.Start(leg.value());
     FEDMETA_ASSIGN_OR_RETURN(const bool found, row.Next());

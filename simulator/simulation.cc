@@ -135,6 +135,7 @@ class Simulation::Implementation {
     if (persist.record == Record::kAbandonAttempt) worker_.Abandon();
     if (status.ok() && persist.record == Record::kBeginAttempt) {
       next_kept_.clear();
+      writer_.Tidy();
       status = worker_.BeginAttempt(persist.plan, persist.cohort);
     }
     if (status.ok() && persist.record == Record::kCommitRound) {

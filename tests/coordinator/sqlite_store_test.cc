@@ -105,11 +105,29 @@ TEST_F(SqliteStoreTest, RemovesWhatNothingNamesWhenItOpens) {
   ASSERT_EQ(before, 1U);
   const std::string name = Digest::Of("orphan").hex();
   std::ofstream(blobs_ / name) << "orphan";
-  std::ofstream(blobs_ / (name + ".tmp")) << "orp";
   std::ofstream(blobs_ / "notes.txt") << "not ours";
   ASSERT_TRUE(Open().ok());
   EXPECT_THAT(BlobFiles(), SizeIs(before + 1));
   EXPECT_TRUE(fs::exists(blobs_ / "notes.txt"));
+}
+
+TEST_F(SqliteStoreTest, TidyRemovesWhatLostItsNameAndNothingThatHasOneAgain) {
+  const auto store = Open();
+  const Lease lease = (*store)->Acquire(ExperimentId("demo")).value();
+  const auto keep = [&](char content) {
+    const std::string large(std::size_t{1} << 20, content);
+    const BlobRef blob = (*store)->PutBlob(AsBytes(large)).value();
+    EXPECT_TRUE((*store)->Keep(lease, "maml/last", blob).ok());
+    return blob;
+  };
+  const BlobRef first = keep('1');
+  const BlobRef second = keep('2');
+  EXPECT_THAT(BlobFiles(), SizeIs(2)) << "nobody waits for the removal";
+  EXPECT_EQ(keep('1').sha256, first.sha256);
+  (*store)->Tidy();
+  EXPECT_THAT(BlobFiles(), SizeIs(1));
+  EXPECT_TRUE((*store)->GetBlob(first).ok());
+  EXPECT_EQ((*store)->GetBlob(second).error().code(), ErrorCode::kNotFound);
 }
 
 TEST_F(SqliteStoreTest, ADamagedBlobIsDataLoss) {

@@ -129,6 +129,7 @@ class Going {
     FEDMETA_RETURN_IF_ERROR(
         Try([&] { return store_.Keep(lease_, "maml/last", next.optimizer_state); }));
     FEDMETA_ASSIGN_OR_RETURN(const RoundPlan evaluation, Begin(Purpose::kEvaluate));
+    store_.Tidy();
     return End(evaluation.key(), "evaluated");
   }
 
