@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "fedmeta/core/digest.h"
+#include "fedmeta/core/result.h"
+#include "fedmeta/core/secret_bytes.h"
+#include "fedmeta/privacy/ring_vector.h"
+
+namespace fedmeta {
+
+/// The sum of a session's masked vectors, for the thread that does the coordinator's heavy work.
+/// Not thread-safe.
+class MaskedSum {
+ public:
+  MaskedSum(RingBits bits, std::uint64_t words) : sum_(bits, words) {}
+  /// As stored with SecureServer::Snapshot.
+  static Result<MaskedSum> Restore(RingBits bits, std::uint64_t words,
+                                   std::span<const std::byte> masked);
+
+  /// One member's upload. kInvalidArgument: another size; kDataLoss: not what `vector_hash` says.
+  Status Add(std::span<const std::byte> masked, const Digest& vector_hash);
+  const RingVector& masked() const { return sum_; }
+  /// Pairwise masks have cancelled once all members are added; takes the self masks off.
+  RingVector Unmask(std::span<const SecretBytes> self_mask_keys) &&;
+
+ private:
+  RingVector sum_;
+};
+
+}  // namespace fedmeta
