@@ -1,0 +1,104 @@
+#include "fedmeta/identity/signature.h"
+
+#include <memory>
+#include <vector>
+
+#include "fedmeta/identity/authority_files.h"
+#include "fedmeta/identity/chain.h"
+#include "fedmeta/identity/x509.h"
+
+namespace fedmeta {
+namespace {
+
+using Context = std::unique_ptr<EVP_MD_CTX, x509::Free<EVP_MD_CTX_free>>;
+
+const unsigned char* Data(std::string_view text) {
+  return reinterpret_cast<const unsigned char*>(text.data());
+}
+
+std::string Message(std::string_view domain, std::string_view statement) {
+  std::string message(domain);
+  message += '\0';
+  message += statement;
+  return message;
+}
+
+Result<std::string> Sign(EVP_PKEY* key, std::string_view domain, std::string_view statement) {
+  const std::string message = Message(domain, statement);
+  const Context context(EVP_MD_CTX_new());
+  std::size_t size = 0;
+  if (!context || EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, key) != 1 ||
+      EVP_DigestSign(context.get(), nullptr, &size, Data(message), message.size()) != 1) {
+    return OpenSslFailed("sign");
+  }
+  std::string signature(size, '\0');
+  if (EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(signature.data()), &size,
+                     Data(message), message.size()) != 1) {
+    return OpenSslFailed("sign");
+  }
+  signature.resize(size);
+  return signature;
+}
+
+bool Verifies(EVP_PKEY* key, std::string_view domain, std::string_view statement,
+              std::string_view signature) {
+  const std::string message = Message(domain, statement);
+  const Context context(EVP_MD_CTX_new());
+  const bool good = context &&
+                    EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, key) == 1 &&
+                    EVP_DigestVerify(context.get(), Data(signature), signature.size(),
+                                     Data(message), message.size()) == 1;
+  if (!good) x509::LastError();  // what a peer sent must not show up as a later error
+  return good;
+}
+
+}  // namespace
+
+Result<std::string> SignStatement(const Credentials& credentials, std::string_view domain,
+                                  std::string_view statement) {
+  FEDMETA_ASSIGN_OR_RETURN(const x509::Key key,
+                           x509::ParseKey(credentials.key_pem.Expose(), "identity.key"));
+  return Sign(key.get(), domain, statement);
+}
+
+Result<IdentityUri> CheckStatement(const SignedStatement& what, std::string_view trust_pem,
+                                   IdentityRole role, WallTime at) {
+  const auto refuse = [](const std::string& why) {
+    return Error(ErrorCode::kPermissionDenied, "signature: " + why);
+  };
+  const auto own = x509::ParseCertificates(what.certificates_pem, "the signer's certificate");
+  if (!own.ok()) return refuse(own.error().message());
+  FEDMETA_ASSIGN_OR_RETURN(const auto trusted, x509::ParseCertificates(trust_pem, "trust"));
+  X509* certificate = own->front().get();
+  const x509::AlternativeNames names = x509::NamesOf(certificate);
+  if (names.uris.size() != 1) return refuse("its certificate names no single identity");
+  const auto identity = IdentityUri::Parse(names.uris.front());
+  if (!identity.ok()) return refuse(identity.error().message());
+  if (identity->role != role) {
+    return refuse(identity->ToString() + " is no " + std::string(RoleName(role)));
+  }
+  const Status issued = VerifyChain(*own, trusted, role, at);
+  if (!issued.ok()) return refuse(identity->ToString() + ": " + issued.error().message());
+  if (!Verifies(X509_get0_pubkey(certificate), what.domain, what.statement, what.signature)) {
+    return refuse("not made with the key of " + identity->ToString() + ", or over something else");
+  }
+  return *identity;
+}
+
+Result<std::string> SignAsAuthority(const std::filesystem::path& dir, std::string_view domain,
+                                    std::string_view statement) {
+  FEDMETA_ASSIGN_OR_RETURN(const Authority authority, LoadAuthority(dir));
+  return Sign(authority.key.get(), domain, statement);
+}
+
+Status CheckAuthority(std::string_view domain, std::string_view statement,
+                      std::string_view signature, std::string_view trust_pem) {
+  FEDMETA_ASSIGN_OR_RETURN(const auto trusted, x509::ParseCertificates(trust_pem, "trust"));
+  for (const x509::Certificate& authority : trusted) {
+    if (Verifies(X509_get0_pubkey(authority.get()), domain, statement, signature)) return {};
+  }
+  return Error(ErrorCode::kPermissionDenied,
+               "signature: not made by the authority that this party trusts");
+}
+
+}  // namespace fedmeta
