@@ -21,7 +21,8 @@ std::optional<std::vector<MetricSums>> Take(
     const google::protobuf::RepeatedPtrField<v1::CellRecord>& cells) {
   std::vector<MetricSums> metrics;
   for (const v1::CellRecord& cell : cells) {
-    if (cell.sums_size() != static_cast<int>(MetricSums::kSize)) return std::nullopt;
+    // Figures that an older program did not know stay 0.
+    if (cell.sums_size() > static_cast<int>(MetricSums::kSize)) return std::nullopt;
     std::array<double, MetricSums::kSize> values{};
     std::copy(cell.sums().begin(), cell.sums().end(), values.begin());
     metrics.push_back(MetricSums::FromArray(values));

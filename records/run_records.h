@@ -51,6 +51,11 @@ struct EvaluationRecord {
   std::vector<EvaluationCell> cells = {};  ///< shots x learning rates x steps, steps fastest
 };
 
+/// One client at one cell: simulation, or a site that discloses.
+struct ClientFigures {
+  std::string client = {};
+  MetricSums sums = {};
+};
 /// Means over evaluated clients at one (shots, steps), at the learning rate that validation chose
 /// for it.
 struct FinalCell {
@@ -63,6 +68,8 @@ struct FinalCell {
                                                      ///< (worst client below 10 in simulation)
   std::uint32_t clients = 0;
   double diverged_share = 0;
+  MetricSums sums = {};                       ///< of the cell, over all clients
+  std::vector<ClientFigures> disclosed = {};  ///< in the order of their names
 };
 struct MethodSummary {
   std::string method = {}, leg = {};  ///< the leg that validation chose
