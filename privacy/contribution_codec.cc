@@ -143,7 +143,9 @@ Status ContributionCodec::CheckTail(std::span<const double> tail) const {
       return refused("finite and at most " + FormatNumber(largest));
     const bool is_loss = field == 1 || field == 4;
     if (!is_loss && tail[i] < 0) return refused(">= 0");
-    if (MetricSums::kNames[field] == "clients" && tail[i] > 1) return refused("0 or 1");
+    const bool counts_clients =
+        MetricSums::kNames[field] == "clients" || MetricSums::kNames[field] == "auc_clients";
+    if (counts_clients && tail[i] > 1) return refused("0 or 1");
   }
   return {};
 }

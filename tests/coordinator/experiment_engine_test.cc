@@ -337,7 +337,7 @@ TEST(ExperimentEngineTest, RecordsBytesAndNames) {
   // Down: plan, state of 10 float32, once the assignment of 100 bytes. Up: 10 float32, weight and 8
   // sums as float64.
   EXPECT_EQ(records[0].bytes_down, 2 * (plan_bytes + 40 + 100));
-  EXPECT_EQ(records[0].bytes_up, 2U * (40 + 9 * 8));
+  EXPECT_EQ(records[0].bytes_up, 2U * (40 + (1 + MetricSums::kSize) * 8));
   EXPECT_EQ(records[1].bytes_up, records[0].bytes_up);
   EXPECT_LT(records[1].bytes_down, records[0].bytes_down + 100);
 }

@@ -95,7 +95,7 @@ TEST_F(CodecTest, WireRoundTrips) {
   const ContributionCodec codec = Make();
   const Bytes wire = codec.ToWire(Good()).value();
   EXPECT_EQ(wire.size(), codec.wire_size());
-  EXPECT_EQ(wire.size(), 3 * 4 + 9 * 8U);
+  EXPECT_EQ(wire.size(), 3 * 4 + (1 + MetricSums::kSize) * 8);
   EXPECT_EQ(wire, RawWire(Good()));
   const Contribution read = codec.FromWire(wire).value();
   EXPECT_EQ(read.update, Good().update);
