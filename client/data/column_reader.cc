@@ -74,18 +74,37 @@ ColumnReader::ColumnReader(const v1::Feature& feature, const v1::SiteData& site,
 }
 
 float ColumnReader::Read(const std::vector<std::string_view>& cells) {
-  if (!column_) return kNone;
+  if (!column_) return Without(CellState::kAbsent);
   std::string_view cell = TrimCell(cells[*column_]);
-  if (missing_.Find(cell, decimal_mark_)) {
-    ++report_.missing;
-    return kNone;
-  }
+  if (missing_.Find(cell, decimal_mark_)) return Without(CellState::kMissing);
+  state_ = CellState::kKnown;
   if (!meanings_.empty()) {
     if (const auto mapped = mapped_.Find(cell, decimal_mark_)) cell = meanings_[*mapped];
   }
   if (feature_.kind() == "number") return ReadNumber(cell);
   if (const auto level = levels_.Find(cell, decimal_mark_)) return static_cast<float>(*level);
-  ++report_.unknown;
+  return Without(CellState::kUnknown);
+}
+
+/// No value, for this reason.
+float ColumnReader::Without(CellState state) {
+  state_ = state;
+  switch (state) {
+    case CellState::kMissing:
+      ++report_.missing;
+      break;
+    case CellState::kOutside:
+      ++report_.outside;
+      break;
+    case CellState::kUnknown:
+      ++report_.unknown;
+      break;
+    case CellState::kUnreadable:
+      ++report_.unreadable;
+      break;
+    default:
+      break;
+  }
   return kNone;
 }
 
@@ -93,10 +112,7 @@ float ColumnReader::ReadNumber(std::string_view cell) {
   const auto number = ParseCell(cell, decimal_mark_);
   const double scale = mapping_.has_scale() ? mapping_.scale() : 1;
   const auto value = static_cast<float>(number.value_or(0) * scale + mapping_.offset());
-  if (!number || !std::isfinite(value)) {
-    ++report_.unreadable;
-    return kNone;
-  }
+  if (!number || !std::isfinite(value)) return Without(CellState::kUnreadable);
   ++known_;
   if (feature_.range().empty()) return value;
   if (sample_.size() < kSample) sample_.push_back(value);
@@ -104,8 +120,7 @@ float ColumnReader::ReadNumber(std::string_view cell) {
       value <= static_cast<float>(feature_.range(1))) {
     return value;
   }
-  ++report_.outside;
-  return kNone;
+  return Without(CellState::kOutside);
 }
 
 void ColumnReader::Judge(std::vector<std::string>& problems) const {

@@ -15,6 +15,16 @@
 
 namespace fedmeta {
 
+/// What the cell last read was.
+enum class CellState : std::uint8_t {
+  kKnown,
+  kAbsent,      ///< the site has no such column
+  kMissing,     ///< a missing code
+  kOutside,     ///< outside its range
+  kUnknown,     ///< a level that the dictionary does not have
+  kUnreadable,  ///< no number
+};
+
 /// Reads one feature out of a site's column: missing codes, the site's own texts and units, range,
 /// levels; counts what it cannot use. Not thread-safe.
 class ColumnReader {
@@ -29,12 +39,15 @@ class ColumnReader {
   /// The number, or the level's place among the levels; NaN where there is no usable value, for
   /// whatever reason.
   float Read(const std::vector<std::string_view>& cells);
+  /// Of the last Read.
+  CellState state() const { return state_; }
   const FeatureReport& report() const { return report_; }
   /// After the last row: what the feature's rules refuse.
   void Judge(std::vector<std::string>& problems) const;
 
  private:
   float ReadNumber(std::string_view cell);
+  float Without(CellState state);
   void JudgeRange(std::vector<std::string>& problems) const;
 
   v1::Feature feature_;
@@ -47,6 +60,7 @@ class ColumnReader {
   CellCodes levels_;
   std::uint64_t known_ = 0;    // numbers read, outside the range or not
   std::vector<float> sample_;  // the first of them, for their order of magnitude
+  CellState state_ = CellState::kAbsent;
   FeatureReport report_;
 };
 

@@ -15,6 +15,15 @@ namespace fedmeta {
 /// needs LibTorch).
 enum class TargetKind : std::uint8_t { kClass, kBinary, kReal };
 
+/// How one number of a table becomes an input: (value - center) / spread, a missing one (fill -
+/// center) / spread.
+struct NumberEncoding {
+  double fill = 0;
+  double center = 0;
+  double spread = 1;
+  bool known = false;  ///< some row that it was fitted to has a value
+};
+
 /// A table of examples in memory, read once and shared by all views of it. Immutable, thread-safe.
 /// Free of LibTorch.
 class Dataset {
@@ -38,6 +47,8 @@ class Dataset {
   virtual std::shared_ptr<const Dataset> FitTo(std::span<const std::uint32_t>) const {
     return nullptr;
   }
+  /// Of a table: one a feature, those of categories without meaning; else empty.
+  virtual std::span<const NumberEncoding> encodings() const { return {}; }
 };
 
 /// The dataset fitted to `rows`, itself where there is nothing to fit.

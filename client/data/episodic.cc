@@ -73,8 +73,12 @@ class EpisodicTasks final : public TaskGenerator {
       for (std::size_t i = 0; i < queries_ + support; ++i) {
         AppendExample(*dataset, way.rows[i], static_cast<std::int64_t>(label), way.turns,
                       i < queries_ ? task.query : task.support);
+        if (i >= queries_) {
+          task.support_rows.push_back({way.rows[i], static_cast<std::int64_t>(label)});
+        }
       }
     }
+    task.dataset = dataset;
     return task;
   }
 

@@ -39,13 +39,13 @@ class SplitTasks final : public TaskGenerator {
     FEDMETA_RETURN_IF_ERROR(CanDraw(part, shots));
     const bool choosing = part == DataPart::kValidation && rows_.validation > 0;
     const std::span<const SplitRow> query = choosing ? Validation() : Query();
-    if (shots == 0)
-      return TaskExamples{.support = Read(*fitted_, Support()), .query = Read(*fitted_, query)};
+    if (shots == 0) return Task(fitted_, Support(), query);
     // A site of so few examples would know no more than these.
     const std::vector<SplitRow> support = FirstOfEachClass(shots);
-    const std::shared_ptr<const Dataset> fitted = FittedTo(support);
-    return TaskExamples{.support = Read(*fitted, support), .query = Read(*fitted, query)};
+    return Task(FittedTo(support), support, query);
   }
+
+  std::size_t validation_examples() const override { return rows_.validation; }
 
   Result<ExampleSet> TrainingExamples(Rng&) override {
     std::vector<SplitRow> rows(Support().begin(), Support().end());
@@ -80,6 +80,16 @@ class SplitTasks final : public TaskGenerator {
       if (++taken[each.code] <= shots) rows.push_back(each);
     }
     return rows;
+  }
+  static TaskExamples Task(std::shared_ptr<const Dataset> fitted, std::span<const SplitRow> support,
+                           std::span<const SplitRow> query) {
+    TaskExamples task{.support = Read(*fitted, support), .query = Read(*fitted, query)};
+    for (const SplitRow& each : support) task.support_rows.push_back({each.row, each.code});
+    if (!fitted->groups().empty()) {
+      for (const SplitRow& each : query) task.query_groups.push_back(fitted->groups()[each.row]);
+    }
+    task.dataset = std::move(fitted);
+    return task;
   }
   static ExampleSet Read(const Dataset& dataset, std::span<const SplitRow> rows) {
     ExampleSet examples = EmptyExamples(dataset, rows.size());

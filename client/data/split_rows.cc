@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -81,22 +82,22 @@ void Give(const std::vector<Group>& groups, std::size_t group, Part& part) {
   for (const auto& [code, count] : groups[group].codes) part.lacks[code] -= count;
 }
 
-Result<SplitRows> DivideGroups(const DatasetView& view, const std::vector<SplitRow>& rows,
-                               std::size_t support, std::size_t validation) {
-  const std::vector<Group> groups = GroupRows(*view.dataset, rows);
+/// Parts of these sizes, as nearly as groups allow; no size is 0.
+Result<std::vector<std::vector<SplitRow>>> PartsOfGroups(const Dataset& dataset,
+                                                         const std::vector<SplitRow>& rows,
+                                                         std::span<const std::size_t> sizes) {
+  const std::vector<Group> groups = GroupRows(dataset, rows);
   const auto all = static_cast<double>(rows.size());
-  std::vector<Part> parts;
-  for (const std::size_t size : {support, validation, rows.size() - support - validation}) {
-    if (size > 0) parts.push_back({.share = static_cast<double>(size) / all});
-  }
-  if (groups.size() < parts.size()) {
+  if (groups.size() < sizes.size()) {
     return Error(ErrorCode::kInvalidArgument,
                  "this client's rows belong to fewer groups than the " +
-                     std::to_string(parts.size()) + " parts that they are to be divided into");
+                     std::to_string(sizes.size()) + " parts that they are to be divided into");
   }
   std::map<std::int64_t, double> rows_of_code;
   for (const SplitRow& each : rows) ++rows_of_code[each.code];
-  for (Part& part : parts) {
+  std::vector<Part> parts;
+  for (const std::size_t size : sizes) {
+    Part& part = parts.emplace_back(Part{.share = static_cast<double>(size) / all});
     for (const auto& [code, count] : rows_of_code) part.lacks[code] = part.share * count;
   }
   std::size_t empty = parts.size();
@@ -114,28 +115,53 @@ Result<SplitRows> DivideGroups(const DatasetView& view, const std::vector<SplitR
     if (best->groups.empty()) --empty;
     Give(groups, i, *best);
   }
-  SplitRows divided;
-  std::vector<std::size_t> sizes;
+  std::vector<std::vector<SplitRow>> divided;
   for (const Part& part : parts) {
-    const std::size_t before = divided.order.size();
+    std::vector<SplitRow>& taken = divided.emplace_back();
     for (const std::size_t group : part.groups) {
-      divided.order.insert(divided.order.end(), groups[group].rows.begin(),
-                           groups[group].rows.end());
+      taken.insert(taken.end(), groups[group].rows.begin(), groups[group].rows.end());
     }
-    sizes.push_back(divided.order.size() - before);
   }
-  divided.support = sizes.front();
-  divided.validation = validation > 0 ? sizes[1] : 0;
   return divided;
+}
+
+/// No size is 0; together they are all rows.
+Result<std::vector<std::vector<SplitRow>>> Parts(const DatasetView& view,
+                                                 std::span<const std::size_t> sizes, Rng& rng) {
+  const std::vector<SplitRow> order = StratifiedOrder(view, rng);
+  if (!view.dataset->groups().empty()) return PartsOfGroups(*view.dataset, order, sizes);
+  std::vector<std::vector<SplitRow>> parts;
+  auto from = order.begin();
+  for (const std::size_t size : sizes) {
+    const auto to = from + static_cast<std::ptrdiff_t>(size);
+    parts.emplace_back(from, to);
+    from = to;
+  }
+  return parts;
 }
 
 }  // namespace
 
 Result<SplitRows> DivideRows(const DatasetView& view, std::size_t support, std::size_t validation,
                              Rng& rng) {
-  std::vector<SplitRow> order = StratifiedOrder(view, rng);
-  if (!view.dataset->groups().empty()) return DivideGroups(view, order, support, validation);
-  return SplitRows{.order = std::move(order), .support = support, .validation = validation};
+  std::vector<std::size_t> sizes = {support};
+  if (validation > 0) sizes.push_back(validation);
+  sizes.push_back(view.size() - support - validation);
+  FEDMETA_ASSIGN_OR_RETURN(const auto parts, Parts(view, sizes, rng));
+  SplitRows divided{.order = {},
+                    .support = parts.front().size(),
+                    .validation = validation > 0 ? parts[1].size() : 0};
+  for (const std::vector<SplitRow>& part : parts) {
+    divided.order.insert(divided.order.end(), part.begin(), part.end());
+  }
+  return divided;
+}
+
+Result<std::vector<std::vector<SplitRow>>> DealRows(const DatasetView& view, std::size_t folds,
+                                                    Rng& rng) {
+  std::vector<std::size_t> sizes(folds, view.size() / folds);
+  for (std::size_t i = 0; i < view.size() % folds; ++i) ++sizes[i];
+  return Parts(view, sizes, rng);
 }
 
 }  // namespace fedmeta

@@ -30,4 +30,8 @@ struct SplitRows {
 Result<SplitRows> DivideRows(const DatasetView& view, std::size_t support, std::size_t validation,
                              Rng& rng);
 
+/// Deals the rows of a view out to `folds` parts, by the same rules.
+Result<std::vector<std::vector<SplitRow>>> DealRows(const DatasetView& view, std::size_t folds,
+                                                    Rng& rng);
+
 }  // namespace fedmeta

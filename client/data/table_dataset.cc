@@ -92,6 +92,7 @@ NumberEncoding TableDataset::Fit(std::size_t index, std::span<const std::uint32_
     encoding.spread = Spread(known, encoding.center);
   }
   encoding.fill = encoding.center;
+  encoding.known = !known.empty();
   if (known.empty()) {
     if (feature.has_impute()) encoding.fill = feature.impute();
   } else if (feature.missing() == "mean") {

@@ -12,14 +12,6 @@
 
 namespace fedmeta {
 
-/// How one number becomes an input: (value - center) / spread, a missing one (fill - center) /
-/// spread.
-struct NumberEncoding {
-  double fill = 0;
-  double center = 0;
-  double spread = 1;
-};
-
 /// A table as the model sees it: the inputs of InputNames (protocol/dictionary.h), all finite.
 ///
 /// What fills a missing value and what standardises comes from FitTo's rows alone, so that query
@@ -42,8 +34,7 @@ class TableDataset final : public Dataset {
   std::span<const std::uint32_t> groups() const override { return values_->groups(); }
   std::shared_ptr<const Dataset> FitTo(std::span<const std::uint32_t> rows) const override;
 
-  /// One a feature; of a category without meaning.
-  const std::vector<NumberEncoding>& encodings() const { return encodings_; }
+  std::span<const NumberEncoding> encodings() const override { return encodings_; }
 
  private:
   NumberEncoding Fit(std::size_t feature, std::span<const std::uint32_t> rows) const;

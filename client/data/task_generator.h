@@ -1,9 +1,11 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "fedmeta/client/data/dataset.h"
 #include "fedmeta/client/data/dataset.h"
 #include "fedmeta/core/result.h"
 #include "fedmeta/core/rng.h"
@@ -19,10 +21,22 @@ struct ExampleSet {
   std::vector<float> targets;        ///< kBinary, kReal: count x target width
 };
 
+/// A row of a dataset, and the label under which a task has it.
+struct TaskRow {
+  std::uint32_t row = 0;
+  std::int64_t label = 0;
+};
+
 struct TaskExamples {
   ExampleSet support, query;
   /// Where the task numbers its classes anew: codes[output] is the client's own code.
   std::vector<std::int64_t> codes = {};
+  /// What the examples were read from, fitted to the support rows; null where there is no table.
+  std::shared_ptr<const Dataset> dataset = nullptr;
+  /// The support examples' rows of it, in their order.
+  std::vector<TaskRow> support_rows = {};
+  /// Whose record each query row is; empty: each stands for itself.
+  std::vector<std::uint32_t> query_groups = {};
 };
 
 /// What an episode is for. A client's rows are its own and other clients never see them, so
@@ -43,6 +57,8 @@ class TaskGenerator {
   /// queries and add to the support of fewer (of `episodic`: while the same classes are large
   /// enough).
   virtual Result<TaskExamples> Draw(DataPart part, std::int64_t shots, Rng& rng) = 0;
+  /// Rows of a validation part of its own; 0: Draw(kValidation) has the rows of another part.
+  virtual std::size_t validation_examples() const { return 0; }
   /// All training examples under this client's own codes, for the averaging algorithms.
   virtual Result<ExampleSet> TrainingExamples(Rng& rng) = 0;
   virtual TargetKind target_kind() const = 0;
