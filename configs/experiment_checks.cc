@@ -12,6 +12,8 @@
 
 #include <google/protobuf/any.pb.h>
 
+#include "fedmeta/configs/plugin_keys.h"
+#include "fedmeta/configs/privacy_checks.h"
 #include "fedmeta/configs/schema.h"
 #include "fedmeta/configs/text_checks.h"
 #include "fedmeta/core/text.h"
@@ -21,40 +23,6 @@ namespace fedmeta {
 namespace {
 
 using google::protobuf::Any;
-using google::protobuf::FieldDescriptor;
-
-/// A plug-in's settings by key name: checks know keys, not which plug-ins exist.
-class Settings {
- public:
-  explicit Settings(const Any& any) : message_(Unpack(any)) {}
-
-  std::optional<std::uint32_t> Whole(const std::string& key) const {
-    const FieldDescriptor* field = Find(key, FieldDescriptor::CPPTYPE_UINT32);
-    if (field == nullptr) return std::nullopt;
-    return message_->GetReflection()->GetUInt32(*message_, field);
-  }
-  std::optional<double> Number(const std::string& key) const {
-    const FieldDescriptor* field = Find(key, FieldDescriptor::CPPTYPE_DOUBLE);
-    if (field == nullptr) return std::nullopt;
-    return message_->GetReflection()->GetDouble(*message_, field);
-  }
-  std::string Text(const std::string& key) const {
-    const FieldDescriptor* field = Find(key, FieldDescriptor::CPPTYPE_STRING);
-    return field == nullptr ? "" : message_->GetReflection()->GetString(*message_, field);
-  }
-
- private:
-  const FieldDescriptor* Find(const std::string& key, FieldDescriptor::CppType type) const {
-    if (message_ == nullptr) return nullptr;
-    const FieldDescriptor* field = message_->GetDescriptor()->FindFieldByName(key);
-    if (field == nullptr || field->is_repeated() || field->cpp_type() != type ||
-        !message_->GetReflection()->HasField(*message_, field)) {
-      return nullptr;
-    }
-    return field;
-  }
-  std::unique_ptr<google::protobuf::Message> message_;
-};
 
 class ExperimentChecks {
  public:
@@ -74,6 +42,7 @@ class ExperimentChecks {
     CheckCohort();
     CheckMethods();
     CheckEvaluation();
+    CheckPrivacy(experiment_, places_, problems_);
   }
 
  private:
@@ -109,7 +78,7 @@ class ExperimentChecks {
       Report("data.tasks.name", "must be " + Join(found->second, " or ") + " with source " +
                                     source + ", got '" + tasks + "'");
     }
-    const Settings settings(experiment_.data().source().settings());
+    const PluginKeys settings(experiment_.data().source().settings());
     const auto least = settings.Number("amplitude_minimum");
     const auto most = settings.Number("amplitude_maximum");
     if (least && most && *least > *most) {
@@ -277,7 +246,7 @@ class ExperimentChecks {
   void CheckMethod(const std::string& path, const v1::Plugin& method) {
     if (experiment_.data().tasks().name() != "split") return;
     const auto refuse = [&](const Any& settings) {
-      return Settings(settings).Whole("train_shots").value_or(0) > 0;
+      return PluginKeys(settings).Whole("train_shots").value_or(0) > 0;
     };
     if (refuse(method.settings()) ||
         std::any_of(method.alternatives().begin(), method.alternatives().end(), refuse)) {
@@ -327,7 +296,7 @@ class ExperimentChecks {
   }
   void CheckStatistics() {
     const std::string normalization =
-        Settings(experiment_.model().settings()).Text("normalization");
+        PluginKeys(experiment_.model().settings()).Text("normalization");
     if (normalization.empty()) return;  // a model without batch normalisation, or a consumer's
     if (experiment_.evaluation().transductive() && normalization != "batch") {
       Report("evaluation.transductive", "true needs model.normalization batch, which is " +
@@ -348,7 +317,7 @@ class ExperimentChecks {
   const v1::Experiment& experiment_;
   const SourceMap& places_;
   std::vector<Problem>& problems_;
-  Settings tasks_;
+  PluginKeys tasks_;
 };
 
 }  // namespace
@@ -363,19 +332,21 @@ void FillDependentDefaults(v1::Experiment& experiment) {
     evaluation.mutable_select()->set_steps(*evaluation.steps().rbegin());
   }
   if (const std::string normalization =
-          Settings(experiment.model().settings()).Text("normalization");
+          PluginKeys(experiment.model().settings()).Text("normalization");
       !evaluation.has_transductive() && !normalization.empty()) {
     evaluation.set_transductive(normalization == "batch");
   }
   if (evaluation.shots().empty()) {
-    evaluation.add_shots(Settings(experiment.data().tasks().settings()).Whole("shots").value_or(0));
+    evaluation.add_shots(
+        PluginKeys(experiment.data().tasks().settings()).Whole("shots").value_or(0));
   }
   if (evaluation.learning_rates().empty()) {
-    const Settings algorithm(experiment.algorithm().settings());
+    const PluginKeys algorithm(experiment.algorithm().settings());
     auto rate = algorithm.Number("inner_learning_rate");
     if (!rate) rate = algorithm.Number("learning_rate");
     if (rate) evaluation.add_learning_rates(*rate);
   }
+  FillPrivacyDefaults(experiment);
 }
 
 void CheckExperiment(const v1::Experiment& experiment, const SourceMap& places,

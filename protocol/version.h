@@ -12,7 +12,7 @@ class Version;
 namespace fedmeta {
 
 inline constexpr std::uint32_t kProtocolMajor = 1;
-inline constexpr std::uint32_t kProtocolMinor = 1;
+inline constexpr std::uint32_t kProtocolMinor = 2;
 inline constexpr char kProgramVersion[] = "0.1.0";
 
 /// "1.1": the protocol of this program.

@@ -14,6 +14,15 @@ struct DroppedClient {
   std::string client = {}, phase = {}, reason = {};
 };
 
+/// One session of secure aggregation: the sum over exactly `members` was opened, or nothing was.
+struct SessionRecord {
+  std::uint32_t session = 0, group = 0;
+  std::vector<std::string> members = {};
+  bool opened = false;
+  std::string phase = {}, reason = {};    ///< where and why it ended without
+  std::vector<std::string> missing = {};  ///< who made it end
+};
+
 /// One line of rounds.jsonl: a committed training round, or an abandoned attempt (committed false,
 /// with the reason).
 struct RoundRecord {
@@ -32,6 +41,8 @@ struct RoundRecord {
   /// Spent until and with this attempt; null without differential privacy, or where only sites
   /// account for it.
   std::optional<double> epsilon = {};
+  std::vector<SessionRecord> sessions = {};    ///< secure aggregation, in order
+  bool spent = false;  ///< opened without a usable sum: the round's number is used up
 };
 
 /// One evaluated client (simulation, or a site that discloses), or the sum over sites (client

@@ -17,9 +17,10 @@ TEST(RefusedStructure, AnUnknownKeyWithoutANearOneIsAnsweredWithAll) {
             "e.yaml:12:10: unknown key 'server.quantum_entanglement'; known here: aggregation, "
             "optimizer");
 }
-TEST(RefusedStructure, AnUnknownKeyWhereThereAreNone) {
+TEST(RefusedStructure, AnUnknownKeyOfABlockOfBlocks) {
   EXPECT_EQ(Problems(std::string(kExperiment) + "privacy: {epsilon: 1}\n"),
-            "e.yaml:12:11: unknown key 'privacy.epsilon'; there are no keys here");
+            "e.yaml:12:11: unknown key 'privacy.epsilon'; known here: differential_privacy, "
+            "secure_aggregation");
 }
 TEST(RefusedStructure, AnUnknownKeyOfAPlugin) {
   EXPECT_EQ(Problems(With(kExperiment, "inner_learning_rate", "inner_learning_rat")),

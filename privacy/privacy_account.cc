@@ -1,0 +1,63 @@
+#include "fedmeta/privacy/privacy_account.h"
+
+#include <algorithm>
+
+#include "fedmeta/core/text.h"
+
+namespace fedmeta {
+
+Result<double> SamplingRate(const v1::Experiment& experiment) {
+  if (experiment.privacy().differential_privacy().sampling() != "poisson") return 1.0;
+  const v1::Partition& partition = experiment.data().partition();
+  const std::int64_t training = std::int64_t{partition.clients()} - partition.holdout_clients() -
+                                partition.validation_clients();
+  const bool counted = experiment.data().has_source() && partition.scheme() != "column" &&
+                       partition.scheme() != "sites";
+  if (!counted || training < 1) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "privacy.differential_privacy.sampling poisson needs a simulation whose number of "
+                 "training clients stands in data.partition: set sampling to none");
+  }
+  return std::min(
+      1.0, static_cast<double>(experiment.federation().cohort()) / static_cast<double>(training));
+}
+
+Result<std::optional<PrivacyAccount>> PrivacyAccount::Of(const v1::Experiment& experiment) {
+  const v1::DifferentialPrivacy& keys = experiment.privacy().differential_privacy();
+  if (!experiment.privacy().has_differential_privacy() || keys.mode() == "local") {
+    return std::optional<PrivacyAccount>();
+  }
+  PrivacyAccount account;
+  account.terms_.noise_multiplier = keys.noise_multiplier();
+  FEDMETA_ASSIGN_OR_RETURN(account.terms_.sampling_rate, SamplingRate(experiment));
+  account.delta_ = keys.delta();
+  account.central_ = keys.mode() == "central";
+  FEDMETA_RETURN_IF_ERROR(SpentBy(account.accountant(), account.terms_, 1, account.delta_));
+  if (keys.has_budget()) {
+    account.budget_ = keys.budget();
+    if (!keys.budget().has_delta()) account.budget_->set_delta(keys.delta());
+    FEDMETA_ASSIGN_OR_RETURN(account.affordable_,
+                             ReleasesWithin(account.accountant(), account.terms_,
+                                            account.budget_->epsilon(), account.budget_->delta()));
+  }
+  return std::optional(std::move(account));
+}
+
+double PrivacyAccount::Epsilon(std::uint64_t releases) const {
+  // Of() has tried these very arguments.
+  return SpentBy(accountant(), terms_, releases, delta_).value().epsilon;
+}
+
+std::string PrivacyAccount::Assumption() const {
+  std::string text =
+      "the unit is a client, with or without what it sends, in a list of participants that is "
+      "public";
+  if (central_) text += "; the coordinator is trusted with the sum before the noise";
+  if (terms_.sampling_rate < 1) {
+    text += "; each client is assumed to be in a round by its own draw with probability " +
+            FormatNumber(terms_.sampling_rate);
+  }
+  return text;
+}
+
+}  // namespace fedmeta
