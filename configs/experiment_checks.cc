@@ -209,6 +209,7 @@ class ExperimentChecks {
                                               std::to_string(federation.cohort()) + ", got " +
                                               std::to_string(federation.minimum_cohort()));
     }
+    CheckParticipants();
     if (!HasCountedClients() || !federation.has_cohort()) return;
     const v1::Partition& partition = experiment_.data().partition();
     const std::int64_t training = std::int64_t{partition.clients()} - partition.holdout_clients() -
@@ -218,6 +219,25 @@ class ExperimentChecks {
              "must be <= the training clients of data.partition (clients - holdout_clients - "
              "validation_clients), which are " +
                  std::to_string(training) + ", got " + std::to_string(federation.cohort()));
+    }
+  }
+
+  void CheckParticipants() {
+    const v1::Federation& federation = experiment_.federation();
+    std::set<std::string> seen;
+    for (int i = 0; i < federation.participants_size(); ++i) {
+      const std::string& name = federation.participants(i);
+      const std::string path = "federation.participants[" + std::to_string(i) + "]";
+      if (const auto refused = WhyNoParty(name)) {
+        Report(path, *refused);
+      } else if (!seen.insert(name).second) {
+        Report(path, "names '" + name + "' again");
+      }
+    }
+    if (!seen.empty() && federation.cohort() > seen.size()) {
+      Report("federation.cohort", "must be <= the number of federation.participants, which is " +
+                                      std::to_string(seen.size()) + ", got " +
+                                      std::to_string(federation.cohort()));
     }
   }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "fedmeta/configs/day_hours.h"
+
 namespace fedmeta {
 namespace {
 
@@ -72,6 +74,30 @@ std::optional<std::string> WhyNoMember(std::string_view text) {
   }
   return "must be an identity such as spiffe://heart/client/*, where * may stand at the end only" +
          Got(text);
+}
+
+std::optional<std::string> WhyNoParty(std::string_view text) {
+  constexpr std::size_t kLongest = 128;
+  if (!text.empty() && text.size() <= kLongest && std::all_of(text.begin(), text.end(), [](char c) {
+        return IsNameCharacter(c) || c == '.';
+      })) {
+    return std::nullopt;
+  }
+  return "must be the name in a client's identity, such as site-1" + Got(text);
+}
+
+std::optional<std::string> WhyNoHours(std::string_view text) {
+  if (ParseDayHours(text)) return std::nullopt;
+  return "must be a time of day such as 20:00-06:00" + Got(text);
+}
+
+std::optional<std::string> WhyNoHash(std::string_view text) {
+  constexpr std::size_t kDigits = 64;
+  if (text.size() == kDigits &&
+      text.find_first_not_of("0123456789abcdef") == std::string_view::npos) {
+    return std::nullopt;
+  }
+  return "must be 64 hexadecimal digits, as `fedmeta site pending` shows them" + Got(text);
 }
 
 }  // namespace fedmeta

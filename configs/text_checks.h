@@ -17,5 +17,11 @@ std::optional<std::string> WhyNoAddress(std::string_view text, int least_port);
 std::optional<std::string> WhyNoProxy(std::string_view text);
 /// spiffe://federation/client/name, where * may end the pattern.
 std::optional<std::string> WhyNoMember(std::string_view text);
+/// The name in an identity: as WhyNoName, with '.'.
+std::optional<std::string> WhyNoParty(std::string_view text);
+/// 20:00-06:00
+std::optional<std::string> WhyNoHours(std::string_view text);
+/// A SHA-256 in hexadecimal.
+std::optional<std::string> WhyNoHash(std::string_view text);
 
 }  // namespace fedmeta

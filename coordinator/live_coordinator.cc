@@ -16,6 +16,7 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include "fedmeta/coordinator/experiment_engine.h"
+#include "fedmeta/coordinator/offer.h"
 #include "fedmeta/coordinator/plan_factory.h"
 #include "fedmeta/coordinator/published_blobs.h"
 #include "fedmeta/coordinator/round_worker.h"
@@ -56,6 +57,7 @@ class Live final : public LiveCoordinator {
   Live(Options options, OpenedRun run, RoundStore& store, RunObserver& observer, const Clock& clock,
        Logger& logger)
       : options_(std::move(options)),
+        offer_(options_.experiment, options_.legs),
         lost_after_(ToDuration(options_.experiment.federation().lost_after())),
         observer_(observer),
         clock_(clock),
@@ -119,17 +121,19 @@ class Live final : public LiveCoordinator {
   // CoordinatorEndpoint, on gRPC's threads.
 
   void Join(const ClientId& client, const v1::ClientHello& hello, Done<v1::Welcome> done) override {
-    Result<SessionTable::Joined> joined = sessions_.Join(client, hello, clock_.Now());
+    Result<SessionTable::Joined> joined = TakeIn(client, hello);
     if (!joined.ok()) {
       logger_.Log(LogLevel::kWarning, "join_refused",
                   {{"client", client.value()}, {"reason", joined.error().message()}});
       done(joined.error());
       return;
     }
-    asio::post(io_, [this, client, role = joined->role, back = joined->known_before] {
+    asio::post(io_, [this, client, role = joined->role, back = joined->known_before,
+                     ready = joined->ready] {
       Note(client.value() + (back ? " is back" : " joined") + RoleText(role));
-      Execute(engine_.Handle(ClientJoined{client, role}, clock_.Now()));
+      if (ready) Execute(engine_.Handle(ClientJoined{client, role}, clock_.Now()));
     });
+    joined->welcome.set_offer(offer_.bytes());
     done(std::move(joined->welcome));
   }
 
@@ -143,6 +147,8 @@ class Live final : public LiveCoordinator {
     Heard(client);
     Status status = sessions_.Progress(client, Printable(report.progress().phase()));
     if (status.ok() && report.has_failed()) status = TakeFailure(client, report);
+    if (status.ok() && report.has_declined()) status = TakeDecline(client, report);
+    if (status.ok() && report.has_ready()) status = TakeReady(client);
     if (status.ok()) {
       done(v1::Acknowledgement());
     } else {
@@ -152,6 +158,9 @@ class Live final : public LiveCoordinator {
 
   Result<std::shared_ptr<const Bytes>> FindBlob(const ClientId& client,
                                                 const Digest& digest) override {
+    if (sessions_.Has(client)) {
+      if (auto assignment = offer_.FindAssignment(digest)) return assignment;
+    }
     if (sessions_.MayDownload(client, digest)) {
       if (auto blob = blobs_.Find(digest)) return blob;
     }
@@ -178,6 +187,42 @@ class Live final : public LiveCoordinator {
     const std::string phase = sessions_.phase(client);
     Post(ClientFailed{std::move(key), client, phase.empty() ? "client" : phase,
                       Printable(report.failed().code() + ": " + report.failed().reason())});
+    return {};
+  }
+
+  Result<SessionTable::Joined> TakeIn(const ClientId& client, const v1::ClientHello& hello) {
+    FEDMETA_RETURN_IF_ERROR(offer_.CheckParticipant(client));
+    return sessions_.Join(client, hello, clock_.Now());
+  }
+
+  Status TakeReady(const ClientId& client) {
+    FEDMETA_ASSIGN_OR_RETURN(const std::optional<v1::Role> role, sessions_.SetReady(client, true));
+    if (!role) return {};
+    asio::post(io_, [this, client, role = *role] {
+      Note(client.value() + " takes part");
+      Execute(engine_.Handle(ClientJoined{client, role}, clock_.Now()));
+    });
+    return {};
+  }
+
+  /// Of one attempt, or, with round 0, of everything until the client says that it is ready.
+  Status TakeDecline(const ClientId& client, const v1::Report& report) {
+    const v1::Declined& declined = report.declined();
+    const std::string rule = Printable(declined.rule());
+    if (report.key().round() > 0) {
+      FEDMETA_ASSIGN_OR_RETURN(RoundKey key, FromMessage(report.key()));
+      sessions_.Answered(client, key);
+      Post(ClientFailed{std::move(key), client, "declined", rule});
+      return {};
+    }
+    FEDMETA_RETURN_IF_ERROR(sessions_.SetReady(client, false));
+    const std::string reason = Printable(declined.reason());
+    const std::string text = (declined.pending() ? "waiting for " : "without ") + client.value() +
+                             ": " + rule + (reason.empty() ? "" : ", " + reason);
+    asio::post(io_, [this, client, text] {
+      Note(text);
+      Execute(engine_.Handle(ClientLost{client, text}, clock_.Now()));
+    });
     return {};
   }
 
@@ -232,9 +277,8 @@ class Live final : public LiveCoordinator {
   }
 
   void Do(const StartLeg& what) {
-    const Leg& leg = options_.legs[what.leg];
-    blobs_.SetAssignment(leg.assignment);
-    asio::post(store_thread_, [this, what, id = LegId(options_.experiment, leg.name)] {
+    const ExperimentId id = LegId(options_.experiment, options_.legs[what.leg].name);
+    asio::post(store_thread_, [this, what, id] {
       asio::post(work_, [this, index = what.leg, saved = writer_.Load(what, id)] {
         leg_status_ = saved.ok() ? worker_.StartLeg(index, *saved) : saved.error();
         if (leg_status_.ok()) PublishState();
@@ -353,6 +397,7 @@ class Live final : public LiveCoordinator {
   void PublishState() { blobs_.SetState(worker_.state(), worker_.state_hash()); }
 
   const Options options_;
+  const ExperimentOffer offer_;
   const Duration lost_after_;
   RunObserver& observer_;
   const Clock& clock_;

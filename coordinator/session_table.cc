@@ -49,7 +49,8 @@ Result<SessionTable::Joined> SessionTable::Join(const ClientId& client,
   FEDMETA_RETURN_IF_ERROR(CheckClientVersion(hello.version()));
   FEDMETA_ASSIGN_OR_RETURN(const v1::Role role, RoleOf(hello, options_.data_name));
   Answers answers;
-  Joined joined{.welcome = {}, .role = role, .known_before = false};
+  Joined joined{
+      .welcome = {}, .role = role, .known_before = false, .ready = !hello.decides_on_offer()};
   {
     const std::lock_guard lock(mutex_);
     const auto found = sessions_.find(client);
@@ -74,6 +75,7 @@ Result<SessionTable::Joined> SessionTable::Join(const ClientId& client,
     session.heard = now;
     session.role = role;
     session.discloses = hello.disclose_metrics();
+    session.ready = joined.ready;
     joined.known_before = !last_counted_.try_emplace(client).second;
     joined.welcome.set_session_id(session.id);
     sessions_[client] = std::move(session);
@@ -177,6 +179,19 @@ Status SessionTable::Progress(const ClientId& client, const std::string& phase) 
   if (found == sessions_.end()) return JoinFirst();
   if (!phase.empty()) found->second.phase = phase;
   return {};
+}
+
+Result<std::optional<v1::Role>> SessionTable::SetReady(const ClientId& client, bool ready) {
+  const std::lock_guard lock(mutex_);
+  const auto found = sessions_.find(client);
+  if (found == sessions_.end()) return JoinFirst();
+  if (std::exchange(found->second.ready, ready) == ready) return std::optional<v1::Role>();
+  return std::optional(found->second.role);
+}
+
+bool SessionTable::Has(const ClientId& client) const {
+  const std::lock_guard lock(mutex_);
+  return sessions_.contains(client);
 }
 
 std::string SessionTable::phase(const ClientId& client) const {

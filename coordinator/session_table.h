@@ -37,6 +37,7 @@ class SessionTable {
     v1::Welcome welcome;
     v1::Role role = v1::ROLE_UNSPECIFIED;
     bool known_before = false;  ///< this client was here earlier in this run
+    bool ready = true;          ///< false: it decides on the offer first
   };
   /// Refuses other versions, clients without the experiment's data, and, with kUnavailable, a
   /// second process of a client whose first one was heard within takeover_after(): a restarted
@@ -54,6 +55,11 @@ class SessionTable {
   void Gone(const ClientId& client);
   /// kFailedPrecondition "join first" for a client without a session.
   Status Progress(const ClientId& client, const std::string& phase);
+  /// Whether the client may be asked: its own word, after it has read the offer. The role that it
+  /// has, if that changes something; kFailedPrecondition "join first" without a session.
+  Result<std::optional<v1::Role>> SetReady(const ClientId& client, bool ready);
+  /// Whether the client has a session.
+  bool Has(const ClientId& client) const;
   /// What the client said it was doing; empty if it never did.
   std::string phase(const ClientId& client) const;
   bool Discloses(const ClientId& client) const;
@@ -92,6 +98,7 @@ class SessionTable {
     v1::Role role = v1::ROLE_UNSPECIFIED;
     bool gone = false;  // since Join or Next
     bool discloses = false;
+    bool ready = true;
     std::string phase;
     std::optional<RoundPlan> plan;
     bool offered_anew = false;  // to be heard even if the client has seen this plan before

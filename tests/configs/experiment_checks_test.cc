@@ -25,6 +25,18 @@ TEST(ExperimentChecks, ACohortAboveTheTrainingClients) {
             "e.yaml:11:11: federation.cohort must be <= the training clients of data.partition "
             "(clients - holdout_clients - validation_clients), which are 10, got 11");
 }
+TEST(ExperimentChecks, ACohortAboveTheParticipants) {
+  EXPECT_EQ(Problems(With(kExperiment, "cohort: 5", "cohort: 5\n  participants: [a, b]")),
+            "e.yaml:11:11: federation.cohort must be <= the number of federation.participants, "
+            "which is 2, got 5");
+}
+TEST(ExperimentChecks, AParticipantNamedTwiceOrNotAsAClientIs) {
+  EXPECT_EQ(
+      Problems(With(kExperiment, "cohort: 5", "cohort: 2\n  participants: [a, b, a, c/d]")),
+      "e.yaml:12:24: federation.participants[2] names 'a' again\n"
+      "e.yaml:12:27: federation.participants[3] must be the name in a client's identity, such "
+      "as site-1, got 'c/d'");
+}
 TEST(ExperimentChecks, ValidationClientsDoNotTrain) {
   EXPECT_EQ(Problems(With(With(kExperiment, "cohort: 5", "cohort: 10"), "holdout_clients: 2",
                           "holdout_clients: 2, validation_clients: 1")),

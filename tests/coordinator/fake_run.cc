@@ -141,6 +141,7 @@ void FakeClient::Run() {
   v1::ClientHello hello;
   *hello.mutable_version() = OwnVersion();
   (*hello.mutable_data())["numbers"] = options_.role;
+  hello.set_decides_on_offer(options_.on_offer != nullptr);
   v1::NextRequest request;
   for (bool joined = false;;) {
     if (!joined) {
@@ -153,6 +154,13 @@ void FakeClient::Run() {
       }
       request.set_session_id(welcome->session_id());
       joined = true;
+      if (options_.on_offer) {
+        options_.on_offer(welcome->offer(), [&](const v1::Report& report) {
+          EXPECT_TRUE(Await<v1::Acknowledgement>([&](auto done) {
+                        endpoint_.Send(id, report, std::move(done));
+                      }).ok());
+        });
+      }
     }
     const auto next =
         Await<v1::Instruction>([&](auto done) { endpoint_.Next(id, request, std::move(done)); });

@@ -65,6 +65,9 @@ class FakeClient {
     v1::Role role = v1::ROLE_TRAIN;
     /// Called with each plan; false: the client disappears without a word.
     std::function<bool(const v1::RoundPlan&)> on_plan = [](const v1::RoundPlan&) { return true; };
+    /// Set: the client decides on the offer. Called with it after joining, says what it sends.
+    std::function<void(const std::string& offer, const std::function<void(v1::Report)>& send)>
+        on_offer = nullptr;
   };
   FakeClient(CoordinatorEndpoint& endpoint, Options options);
   ~FakeClient();

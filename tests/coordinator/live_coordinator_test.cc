@@ -7,6 +7,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "fedmeta/protocol/version.h"
+#include "fedmeta/v1/offer.pb.h"
+
 namespace fedmeta {
 namespace {
 
@@ -171,6 +174,97 @@ TEST_F(LiveCoordinatorTest, RefusesAClientWithoutTheData) {
   ASSERT_FALSE(welcome.ok());
   EXPECT_EQ(welcome.error().code(), ErrorCode::kInvalidArgument);
   EXPECT_THAT(welcome.error().message(), HasSubstr("numbers"));
+}
+
+v1::Report Declined(const std::string& rule, bool pending) {
+  v1::Report report;
+  report.mutable_declined()->set_rule(rule);
+  report.mutable_declined()->set_pending(pending);
+  return report;
+}
+v1::Report Ready() {
+  v1::Report report;
+  report.mutable_ready();
+  return report;
+}
+
+TEST_F(LiveCoordinatorTest, WaitsForASiteThatHasToApprove) {
+  LiveCoordinator& coordinator = Start();
+  FakeClient a(coordinator, {.name = "a", .update = 1});
+  FakeClient b(coordinator, {.name = "b", .update = 2});
+  FakeClient c(
+      coordinator,
+      {.name = "c", .update = 6, .on_offer = [&](const auto& bytes, const auto& send) {
+         v1::Offer offer;
+         ASSERT_TRUE(offer.ParseFromString(bytes));
+         EXPECT_EQ(offer.rounds(), 3U);
+         EXPECT_EQ(offer.minimum_cohort(), 2U);
+         ASSERT_EQ(offer.legs_size(), 1);
+         const Digest assignment = Digest::FromBytes(offer.legs(0).assignment_hash()).value();
+         EXPECT_TRUE(coordinator.FindBlob(ClientId("c"), assignment).ok()) << "before any plan";
+         send(Declined("policy.approve", true));
+         observer_.WaitFor("note waiting for c: policy.approve");
+         send(Ready());
+       }});
+  const Result<RunSummary> summary = coordinator.Wait(10000);
+  ASSERT_TRUE(summary.ok()) << summary.error().message();
+  // The first round waited for all three.
+  EXPECT_EQ(summary->reports, 9U);
+  EXPECT_EQ(summary->dropped, 0U);
+}
+
+TEST_F(LiveCoordinatorTest, ASiteThatTakesNoPartIsAbsentAndHearsTheEnd) {
+  experiment_.mutable_federation()->set_cohort(2);
+  LiveCoordinator& coordinator = Start();
+  FakeClient c(coordinator, {.name = "c", .on_offer = [&](const auto&, const auto& send) {
+                               send(Declined("policy.allow.algorithms", false));
+                             }});
+  observer_.WaitFor("note without c: policy.allow.algorithms");
+  FakeClient a(coordinator, {.name = "a", .update = 1});
+  FakeClient b(coordinator, {.name = "b", .update = 2});
+  const Result<RunSummary> summary = coordinator.Wait(10000);
+  ASSERT_TRUE(summary.ok()) << summary.error().message();
+  EXPECT_EQ(summary->reports, 6U);
+  EXPECT_EQ(summary->dropped, 0U);
+  c.Wait();
+  EXPECT_TRUE(c.told_all_done());
+  EXPECT_EQ(c.counted(), 0U);
+}
+
+TEST_F(LiveCoordinatorTest, WorkThatASiteDeclinesIsNoFailure) {
+  LiveCoordinator& coordinator = Start();
+  FakeClient a(coordinator, {.name = "a", .update = 1});
+  FakeClient b(coordinator, {.name = "b", .update = 2});
+  FakeClient c(coordinator, {.name = "c", .update = 6, .on_plan = [&](const v1::RoundPlan& plan) {
+                               if (plan.key().round() != 2) return true;
+                               v1::Report report = Declined("policy.epsilon_budget", false);
+                               *report.mutable_key() = plan.key();
+                               (void)Await<v1::Acknowledgement>([&](auto done) {
+                                 coordinator.Send(ClientId("c"), report, std::move(done));
+                               });
+                               return true;
+                             }});
+  const Result<RunSummary> summary = coordinator.Wait(10000);
+  ASSERT_TRUE(summary.ok()) << summary.error().message();
+  EXPECT_THAT(observer_.lines(), Contains("round maml 2.1 2 reported dropped c (declined)"));
+  EXPECT_EQ(summary->rounds, 3U);
+}
+
+TEST_F(LiveCoordinatorTest, TurnsAwayWhoIsNoParticipant) {
+  experiment_.mutable_federation()->add_participants("a");
+  LiveCoordinator& coordinator = Start();
+  v1::ClientHello hello;
+  *hello.mutable_version() = OwnVersion();
+  (*hello.mutable_data())["numbers"] = v1::ROLE_TRAIN;
+  const auto join = [&](const char* name) {
+    return Await<v1::Welcome>(
+        [&](auto done) { coordinator.Join(ClientId(name), hello, std::move(done)); });
+  };
+  EXPECT_TRUE(join("a").ok());
+  const auto refused = join("b");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kPermissionDenied);
+  EXPECT_THAT(refused.error().message(), HasSubstr("federation.participants"));
 }
 
 TEST_F(LiveCoordinatorTest, AStateLargerThanTheLimitEndsTheRunAtOnce) {
