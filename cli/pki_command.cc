@@ -105,7 +105,7 @@ Run SetUpRequest(CLI::App& app) {
 Run SetUpSign(CLI::App& app) {
   struct Arguments {
     SignOptions options;
-    std::string expected;
+    std::string expected, organisation;
   };
   CLI::App* action =
       AddAction(app, "sign", "Checks a request and signs the certificate it asks for.",
@@ -121,8 +121,11 @@ Run SetUpSign(CLI::App& app) {
       ->required();
   const auto validity = std::make_shared<ValidityOption>(*action, 365, "the certificate");
   action->add_option("--expect", arguments->expected, "Refuse a request for another identity");
+  action->add_option("--organisation", arguments->organisation,
+                     "Whom the party belongs to; secure aggregation counts organisations");
   return [arguments, validity] {
     if (!arguments->expected.empty()) arguments->options.expected_identity = arguments->expected;
+    if (!arguments->organisation.empty()) arguments->options.organisation = arguments->organisation;
     arguments->options.validity = validity->value();
     const SystemClock clock;
     const auto identity = SignRequest(arguments->options, clock);

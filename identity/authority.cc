@@ -1,5 +1,7 @@
 #include "fedmeta/identity/authority.h"
 
+#include <algorithm>
+
 #include <openssl/bn.h>
 #include <openssl/ec.h>
 #include <openssl/pem.h>
@@ -99,6 +101,17 @@ Result<RequestedNames> CheckRequest(X509_REQ* request, const SignOptions& option
   return requested;
 }
 
+Status CheckOrganisation(const std::optional<std::string>& organisation) {
+  if (!organisation) return {};
+  const bool control = std::any_of(organisation->begin(), organisation->end(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+  });
+  if (!organisation->empty() && organisation->size() <= 64 && !control) return {};
+  return Error(ErrorCode::kInvalidArgument,
+               "an organisation must be 1 to 64 bytes without control characters, got " +
+                   std::to_string(organisation->size()) + " bytes");
+}
+
 }  // namespace
 
 Status InitAuthority(const AuthorityOptions& options, const Clock& clock) {
@@ -142,6 +155,7 @@ Status InitAuthority(const AuthorityOptions& options, const Clock& clock) {
 
 Result<IdentityUri> SignRequest(const SignOptions& options, const Clock& clock) {
   FEDMETA_RETURN_IF_ERROR(CheckValidity(options.validity));
+  FEDMETA_RETURN_IF_ERROR(CheckOrganisation(options.organisation));
   FEDMETA_ASSIGN_OR_RETURN(const Authority authority, LoadAuthority(options.authority_dir));
   FEDMETA_ASSIGN_OR_RETURN(const std::string request_pem, ReadFile(options.request));
   FEDMETA_ASSIGN_OR_RETURN(const x509::Request request,
@@ -160,19 +174,21 @@ Result<IdentityUri> SignRequest(const SignOptions& options, const Clock& clock) 
   const bool server = identity.role == IdentityRole::kCoordinator;
   const x509::Certificate certificate(X509_new());
   X509* x = certificate.get();
-  const bool built = x != nullptr && X509_set_version(x, X509_VERSION_3) == 1 &&
-                     SetRandomSerial(x) && SetDates(x, clock.Wall(), options.validity) &&
-                     SetCommonName(X509_get_subject_name(x), identity.name) &&
-                     X509_set_issuer_name(x, X509_get_subject_name(issuer)) == 1 &&
-                     X509_set_pubkey(x, X509_REQ_get0_pubkey(request.get())) == 1 &&
-                     AddExtensions(x, issuer,
-                                   {{NID_basic_constraints, "critical,CA:FALSE"},
-                                    {NID_key_usage, "critical,digitalSignature"},
-                                    {NID_ext_key_usage, server ? "serverAuth" : "clientAuth"},
-                                    {NID_subject_key_identifier, "hash"},
-                                    {NID_authority_key_identifier, "keyid:always"},
-                                    {NID_subject_alt_name, AlternativeNameText(names)}}) &&
-                     X509_sign(x, authority.key.get(), EVP_sha256()) > 0;
+  const bool built =
+      x != nullptr && X509_set_version(x, X509_VERSION_3) == 1 && SetRandomSerial(x) &&
+      SetDates(x, clock.Wall(), options.validity) &&
+      (!options.organisation || SetOrganisation(X509_get_subject_name(x), *options.organisation)) &&
+      SetCommonName(X509_get_subject_name(x), identity.name) &&
+      X509_set_issuer_name(x, X509_get_subject_name(issuer)) == 1 &&
+      X509_set_pubkey(x, X509_REQ_get0_pubkey(request.get())) == 1 &&
+      AddExtensions(x, issuer,
+                    {{NID_basic_constraints, "critical,CA:FALSE"},
+                     {NID_key_usage, "critical,digitalSignature"},
+                     {NID_ext_key_usage, server ? "serverAuth" : "clientAuth"},
+                     {NID_subject_key_identifier, "hash"},
+                     {NID_authority_key_identifier, "keyid:always"},
+                     {NID_subject_alt_name, AlternativeNameText(names)}}) &&
+      X509_sign(x, authority.key.get(), EVP_sha256()) > 0;
   if (!built) return OpenSslFailed("sign a certificate");
   FEDMETA_ASSIGN_OR_RETURN(const std::string pem, CertificatePem(x));
   FEDMETA_RETURN_IF_ERROR(WriteFileAtomically(options.certificate, pem));

@@ -42,6 +42,9 @@ struct SignOptions {
   std::chrono::seconds validity = std::chrono::days(365);
   std::optional<std::string> expected_identity =
       {};  ///< refuse a request that asks for another one
+  /// Whom the authority knows the party to belong to; in the subject (O), 1 to 64 bytes of UTF-8.
+  /// Secure aggregation counts organisations; a party without one counts as its own.
+  std::optional<std::string> organisation = {};
 };
 /// Verifies the request's own signature, its key (P-256) and that its one URI SAN is an identity of
 /// this federation. The certificate has key usage digitalSignature, extended usage serverAuth for a

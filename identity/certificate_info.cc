@@ -43,7 +43,7 @@ CertificateInfo DescribeRequest(X509_REQ* request) {
   SetNames(x509::NamesOf(request), info);
   unsigned char* der = nullptr;
   const int size = i2d_X509_REQ(request, &der);
-  info.sha256 = x509::DerDigest(size, der);
+  info.sha256 = x509::DerDigest(size, der).hex();
   return info;
 }
 
@@ -58,7 +58,7 @@ CertificateInfo Describe(X509* certificate, const Clock& clock) {
   info.not_after = FormatUtc(not_after);
   info.days_left = std::chrono::duration<double>(not_after - clock.Wall()).count() / kSecondsPerDay;
   info.usages = Usages(certificate);
-  info.sha256 = x509::Fingerprint(certificate);
+  info.sha256 = x509::Fingerprint(certificate).hex();
   info.is_authority = X509_check_ca(certificate) == 1;
   return info;
 }

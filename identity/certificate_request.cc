@@ -11,12 +11,21 @@
 
 namespace fedmeta {
 
-bool SetCommonName(X509_NAME* name, const std::string& text) {
-  const std::string cut = text.substr(0, 64);
-  return X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
-                                    reinterpret_cast<const unsigned char*>(cut.data()),
-                                    static_cast<int>(cut.size()), -1, 0) == 1;
+namespace {
+
+bool AddName(X509_NAME* name, const char* field, const std::string& text) {
+  return X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8,
+                                    reinterpret_cast<const unsigned char*>(text.data()),
+                                    static_cast<int>(text.size()), -1, 0) == 1;
 }
+
+}  // namespace
+
+bool SetCommonName(X509_NAME* name, const std::string& text) {
+  return AddName(name, "CN", text.substr(0, 64));
+}
+
+bool SetOrganisation(X509_NAME* name, const std::string& text) { return AddName(name, "O", text); }
 
 std::string AlternativeNameText(const RequestedNames& names) {
   std::string text = "URI:" + names.identity.ToString();

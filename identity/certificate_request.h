@@ -24,6 +24,7 @@ std::string AlternativeNameText(const RequestedNames& names);
 /// For people who look; the identity is the URI SAN alone. X.509 allows a common name 64
 /// characters.
 bool SetCommonName(X509_NAME* name, const std::string& text);
+bool SetOrganisation(X509_NAME* name, const std::string& text);
 /// Checks the names; PEM, signed with `key`.
 Result<std::string> RequestPem(const RequestedNames& names, EVP_PKEY* key);
 

@@ -1,6 +1,7 @@
 #include "fedmeta/identity/signature.h"
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "fedmeta/identity/authority_files.h"
@@ -40,6 +41,8 @@ Result<std::string> Sign(EVP_PKEY* key, std::string_view domain, std::string_vie
   return signature;
 }
 
+Error Refuse(const std::string& why) { return {ErrorCode::kPermissionDenied, "signature: " + why}; }
+
 bool Verifies(EVP_PKEY* key, std::string_view domain, std::string_view statement,
               std::string_view signature) {
   const std::string message = Message(domain, statement);
@@ -61,28 +64,58 @@ Result<std::string> SignStatement(const Credentials& credentials, std::string_vi
   return Sign(key.get(), domain, statement);
 }
 
-Result<IdentityUri> CheckStatement(const SignedStatement& what, std::string_view trust_pem,
-                                   IdentityRole role, WallTime at) {
-  const auto refuse = [](const std::string& why) {
-    return Error(ErrorCode::kPermissionDenied, "signature: " + why);
-  };
-  const auto own = x509::ParseCertificates(what.certificates_pem, "the signer's certificate");
-  if (!own.ok()) return refuse(own.error().message());
+struct VerifiedCertificate::Content {
+  x509::Certificate certificate;
+  IdentityUri identity;
+  std::string organisation;
+  Digest sha256;
+};
+
+VerifiedCertificate::VerifiedCertificate(std::shared_ptr<const Content> content)
+    : content_(std::move(content)) {}
+const IdentityUri& VerifiedCertificate::identity() const { return content_->identity; }
+const std::string& VerifiedCertificate::organisation() const { return content_->organisation; }
+const Digest& VerifiedCertificate::sha256() const { return content_->sha256; }
+
+Result<VerifiedCertificate> VerifiedCertificate::Verify(std::string_view certificates_pem,
+                                                        std::string_view trust_pem,
+                                                        IdentityRole role, WallTime at) {
+  auto own = x509::ParseCertificates(certificates_pem, "the signer's certificate");
+  if (!own.ok()) return Refuse(own.error().message());
   FEDMETA_ASSIGN_OR_RETURN(const auto trusted, x509::ParseCertificates(trust_pem, "trust"));
   X509* certificate = own->front().get();
   const x509::AlternativeNames names = x509::NamesOf(certificate);
-  if (names.uris.size() != 1) return refuse("its certificate names no single identity");
+  if (names.uris.size() != 1) return Refuse("its certificate names no single identity");
   const auto identity = IdentityUri::Parse(names.uris.front());
-  if (!identity.ok()) return refuse(identity.error().message());
+  if (!identity.ok()) return Refuse(identity.error().message());
   if (identity->role != role) {
-    return refuse(identity->ToString() + " is no " + std::string(RoleName(role)));
+    return Refuse(identity->ToString() + " is no " + std::string(RoleName(role)));
   }
   const Status issued = VerifyChain(*own, trusted, role, at);
-  if (!issued.ok()) return refuse(identity->ToString() + ": " + issued.error().message());
-  if (!Verifies(X509_get0_pubkey(certificate), what.domain, what.statement, what.signature)) {
-    return refuse("not made with the key of " + identity->ToString() + ", or over something else");
+  if (!issued.ok()) return Refuse(identity->ToString() + ": " + issued.error().message());
+  auto content = std::make_shared<Content>();
+  content->identity = *identity;
+  content->organisation = x509::OrganisationOf(certificate).value_or(identity->ToString());
+  content->sha256 = x509::Fingerprint(certificate);
+  content->certificate = std::move(own->front());
+  return VerifiedCertificate(std::move(content));
+}
+
+bool VerifiedCertificate::Verifies(std::string_view domain, std::string_view statement,
+                                   std::string_view signature) const {
+  return fedmeta::Verifies(X509_get0_pubkey(content_->certificate.get()), domain, statement,
+                           signature);
+}
+
+Result<IdentityUri> CheckStatement(const SignedStatement& what, std::string_view trust_pem,
+                                   IdentityRole role, WallTime at) {
+  FEDMETA_ASSIGN_OR_RETURN(const VerifiedCertificate signer,
+                           VerifiedCertificate::Verify(what.certificates_pem, trust_pem, role, at));
+  if (!signer.Verifies(what.domain, what.statement, what.signature)) {
+    return Refuse("not made with the key of " + signer.identity().ToString() +
+                  ", or over something else");
   }
-  return *identity;
+  return signer.identity();
 }
 
 Result<std::string> SignAsAuthority(const std::filesystem::path& dir, std::string_view domain,

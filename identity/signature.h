@@ -1,10 +1,12 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "fedmeta/core/clock.h"
+#include "fedmeta/core/digest.h"
 #include "fedmeta/core/result.h"
 #include "fedmeta/identity/credentials.h"
 #include "fedmeta/identity/identity_uri.h"
@@ -18,6 +20,28 @@ namespace fedmeta {
 /// With a party's own key.
 Result<std::string> SignStatement(const Credentials& credentials, std::string_view domain,
                                   std::string_view statement);
+
+/// A party's certificate that led to an authority when it was looked at: many of its statements can
+/// be checked by it. Immutable, cheap to copy, thread-safe.
+class VerifiedCertificate {
+ public:
+  /// kPermissionDenied: not of `role`, or it leads to none in `trust_pem` at that time. Revocation
+  /// is not looked at.
+  static Result<VerifiedCertificate> Verify(std::string_view certificates_pem,
+                                            std::string_view trust_pem, IdentityRole role,
+                                            WallTime at);
+  const IdentityUri& identity() const;
+  /// As the authority wrote it (SignOptions::organisation); the whole identity where it did not.
+  const std::string& organisation() const;
+  const Digest& sha256() const;  ///< of its DER form
+  bool Verifies(std::string_view domain, std::string_view statement,
+                std::string_view signature) const;
+
+ private:
+  struct Content;
+  explicit VerifiedCertificate(std::shared_ptr<const Content> content);
+  std::shared_ptr<const Content> content_;
+};
 
 struct SignedStatement {
   std::string_view domain, statement, signature;

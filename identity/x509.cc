@@ -160,18 +160,30 @@ std::string NameText(const X509_NAME* name) {
   return std::string(Content(buffer));
 }
 
-std::string DerDigest(int size, unsigned char* der) {
-  if (size <= 0) return "";
-  const std::string hex =
-      Digest::Of(std::as_bytes(std::span(der, static_cast<std::size_t>(size)))).hex();
+Digest DerDigest(int size, unsigned char* der) {
+  if (size <= 0) return {};
+  const Digest digest = Digest::Of(std::as_bytes(std::span(der, static_cast<std::size_t>(size))));
   OPENSSL_free(der);
-  return hex;
+  return digest;
 }
 
-std::string Fingerprint(X509* certificate) {
+Digest Fingerprint(X509* certificate) {
   unsigned char* der = nullptr;
   const int size = i2d_X509(certificate, &der);
   return DerDigest(size, der);
+}
+
+std::optional<std::string> OrganisationOf(X509* certificate) {
+  const X509_NAME* subject = X509_get_subject_name(certificate);
+  const int at = X509_NAME_get_index_by_NID(subject, NID_organizationName, -1);
+  if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_organizationName, at) >= 0) return {};
+  unsigned char* utf8 = nullptr;
+  const int size =
+      ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+  if (size <= 0) return {};
+  std::string organisation(reinterpret_cast<const char*>(utf8), static_cast<std::size_t>(size));
+  OPENSSL_free(utf8);
+  return organisation;
 }
 
 }  // namespace fedmeta::x509

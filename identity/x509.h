@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,7 @@
 #include <openssl/x509v3.h>
 
 #include "fedmeta/core/clock.h"
+#include "fedmeta/core/digest.h"
 #include "fedmeta/core/result.h"
 
 // OpenSSL's objects as owned values, for this room only. Errors name the file and what OpenSSL
@@ -59,8 +61,10 @@ WallTime ToWallTime(const ASN1_TIME* time);
 std::string SerialHex(const ASN1_INTEGER* serial);
 /// RFC 2253, as text.
 std::string NameText(const X509_NAME* name);
-/// SHA-256 in hexadecimal of what an i2d function allocated; frees it.
-std::string DerDigest(int size, unsigned char* der);
-std::string Fingerprint(X509* certificate);
+/// SHA-256 of what an i2d function allocated; frees it.
+Digest DerDigest(int size, unsigned char* der);
+Digest Fingerprint(X509* certificate);
+/// The subject's organisation; nothing unless there is exactly one.
+std::optional<std::string> OrganisationOf(X509* certificate);
 
 }  // namespace fedmeta::x509

@@ -9,9 +9,10 @@
 
 namespace fedmeta {
 
-/// Signs with the key of this party's certificate, as of `identity` at each call (ECDSA P-256,
-/// SHA-256, through EVP_PKEY). `identity` outlives it.
-std::unique_ptr<Signer> CertificateSigner(const IdentitySource& identity);
+/// Signs with the key of this party's certificate, as `identity` has it now (ECDSA P-256, SHA-256,
+/// through EVP_PKEY). Errors: the certificate no longer leads to the authority.
+Result<std::shared_ptr<const Signer>> CertificateSigner(const IdentitySource& identity,
+                                                        const Clock& clock);
 
 /// Verifies clients' certificates against the authority that `identity` trusts, its federation, and
 /// its list of revoked certificates (IdentitySource::CheckPeer). A source without such a list

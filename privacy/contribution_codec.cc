@@ -8,6 +8,7 @@
 #include <string>
 
 #include "fedmeta/core/text.h"
+#include "fedmeta/privacy/fixed_point.h"
 #include "fedmeta/protocol/limits.h"
 
 namespace fedmeta {
@@ -15,22 +16,6 @@ namespace {
 
 constexpr double kUpdateScale = 0x1p38;
 constexpr double kTailScale = 0x1p20;
-
-/// Adding 1.5 x 2^52 to a |value| < 2^51 leaves its nearest integer, ties to even, in the low bits
-/// of the representation. Unlike llrint this needs no instruction that baseline x86-64 lacks in
-/// vector form.
-constexpr double kMagic = 0x1.8p52;
-std::uint64_t IntegerBits(double shifted) {
-  return std::bit_cast<std::uint64_t>(shifted) - std::bit_cast<std::uint64_t>(kMagic);
-}
-
-/// Nearest integer of |value| < 2^63, ties to even, as a two's-complement word. The value is split
-/// at 2^32, exactly, so that both parts are small enough for the trick above.
-std::uint64_t RoundToWord(double value) {
-  const double high = value * 0x1p-32 + kMagic;
-  const double low = value - (high - kMagic) * 0x1p32;
-  return (IntegerBits(high) << 32) + IntegerBits(low + kMagic);
-}
 
 double FromWord(std::uint64_t word) {
   return static_cast<double>(std::bit_cast<std::int64_t>(word));

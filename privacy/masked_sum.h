@@ -5,7 +5,6 @@
 #include <span>
 #include <vector>
 
-#include "fedmeta/core/digest.h"
 #include "fedmeta/core/result.h"
 #include "fedmeta/core/secret_bytes.h"
 #include "fedmeta/privacy/ring_vector.h"
@@ -21,8 +20,9 @@ class MaskedSum {
   static Result<MaskedSum> Restore(RingBits bits, std::uint64_t words,
                                    std::span<const std::byte> masked);
 
-  /// One member's upload. kInvalidArgument: another size; kDataLoss: not what `vector_hash` says.
-  Status Add(std::span<const std::byte> masked, const Digest& vector_hash);
+  /// One member's upload, whose hash is that of its receipt (SecureServer::AddReceipt).
+  /// kInvalidArgument: another size.
+  Status Add(std::span<const std::byte> masked);
   const RingVector& masked() const { return sum_; }
   /// Pairwise masks have cancelled once all members are added; takes the self masks off.
   RingVector Unmask(std::span<const SecretBytes> self_mask_keys) &&;

@@ -13,12 +13,12 @@ namespace fedmeta {
 struct SessionFacts {
   RoundKey key;  ///< its session number included
   std::uint32_t group = 0;
-  Digest plan_hash;
+  Digest plan_hash = {};
   /// SHA-256 over every byte that affects the update (state, model, algorithm, tasks, dictionary,
   /// what is asked), and nothing else: not the experiment's name, its seed or the round. So the
   /// same model asked again is recognised under any name.
-  Digest model_hash;
-  Digest session;             ///< zeros before the members are known (R0)
+  Digest model_hash = {};
+  Digest session = {};        ///< zeros before the members are known (R0)
   std::uint32_t members = 0;  ///< likewise
 };
 

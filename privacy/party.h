@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,17 +15,21 @@ namespace fedmeta {
 inline constexpr std::size_t kMaximumCertificateBytes = 7 * 1024;
 inline constexpr std::size_t kMaximumSignatureBytes = 256;
 
-/// What this process signs with: the key of its certificate. Thread-safe.
+/// What this process signs with: the key of its certificate, as of one moment, so that a renewal
+/// does not change it in the middle of a session. Immutable, thread-safe.
 class Signer {
  public:
   virtual ~Signer() = default;
   virtual const IdentityUri& identity() const = 0;
-  /// What peers verify with, as they are given it: PEM, the own certificate first. At most
-  /// kMaximumCertificateBytes. It may be renewed at any time; ask once a session, with Sign.
-  virtual std::string certificate() const = 0;
-  virtual Digest certificate_hash() const = 0;
-  virtual Result<std::string> Sign(std::string_view message) const = 0;
+  /// What peers verify with, as they are given it: PEM, the own certificate first; at most
+  /// kMaximumCertificateBytes.
+  virtual const std::string& certificate() const = 0;
+  virtual const Digest& certificate_hash() const = 0;
+  /// `domain` and `statement` as in identity/signature.h.
+  virtual Result<std::string> Sign(std::string_view domain, std::string_view statement) const = 0;
 };
+/// As of now; asked once a session.
+using SignerSource = std::function<Result<std::shared_ptr<const Signer>>()>;
 
 /// A party whose certificate was verified.
 class Peer {
@@ -32,10 +37,11 @@ class Peer {
   virtual ~Peer() = default;
   virtual const IdentityUri& identity() const = 0;
   /// As the authority certified it: minimum counts count organisations, and a session holds one
-  /// client of each. The name of the identity where the certificate names no organisation.
+  /// client of each. The whole identity where the certificate names no organisation.
   virtual const std::string& organisation() const = 0;
-  virtual Digest certificate_hash() const = 0;
-  virtual bool Verifies(std::string_view message, std::string_view signature) const = 0;
+  virtual const Digest& certificate_hash() const = 0;
+  virtual bool Verifies(std::string_view domain, std::string_view statement,
+                        std::string_view signature) const = 0;
 };
 
 /// Who a certificate belongs to, by the federation's authority and nobody else's word. Thread-safe.

@@ -17,10 +17,10 @@ class ProcessAuthority {
   ~ProcessAuthority();
 
   const std::string& federation() const;
-  /// spiffe://<federation>/client/<name>; organisation: the name, if empty. Outlived by the
-  /// authority.
-  std::unique_ptr<Signer> Admit(const std::string& name,
-                                const std::string& organisation = {}) const;
+  /// spiffe://<federation>/client/<name>; organisation: the identity, if empty. The authority
+  /// outlives it.
+  std::shared_ptr<const Signer> Admit(const std::string& name,
+                                      const std::string& organisation = {}) const;
   const PeerVerifier& verifier() const;
 
  private:

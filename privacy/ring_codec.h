@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "fedmeta/core/metric_sums.h"
@@ -88,6 +89,11 @@ class RingCodec {
     double scale;  // units of the ring for 1.0
   };
   RingCodec() = default;
+  Status ScaleTail(double fits);
+  void PutUpdate(std::span<const float> update, double factor, RingVector& vector) const;
+  void PutMetrics(const Contribution& contribution, RingVector& vector) const;
+  bool UpdateIsWithin(const RingVector& vector) const;
+  Status CheckSum(const RingVector& sum, std::uint32_t contributors) const;
 
   Options options_;
   std::size_t update_size_ = 0;

@@ -43,9 +43,9 @@ class SecureClient {
   struct Options {
     std::string federation;
     MemberPolicy policy;
-    const Signer* signer = nullptr;  ///< this and the next two outlive the client
-    const PeerVerifier* verifier = nullptr;
-    OpeningLatch* latch = nullptr;  ///< of the data source that is trained on
+    SignerSource signer;
+    const PeerVerifier* verifier = nullptr;  ///< outlives the client
+    OpeningLatch* latch = nullptr;  ///< of the data that is trained on; outlives the client
   };
   /// kInvalidArgument: a minimum below kSmallestSession or above kLargestSession, no members.
   static Result<SecureClient> Create(Options options);

@@ -49,7 +49,7 @@ class SecureServer {
     std::string federation;
     RoundKey key;
     std::uint32_t group = 0;
-    Digest plan_hash;
+    Digest plan_hash, model_hash;  ///< as SessionFacts; an advertisement of others is refused
     RingBits bits = RingBits::k32;
     std::uint64_t words = 0;
     const PeerVerifier* verifier = nullptr;  ///< outlives the server
@@ -68,8 +68,7 @@ class SecureServer {
 
   Status AddAdvertisement(const ClientId& client, std::string_view message);
   /// Fixes the members; v1::SessionRoster, the same for all. kFailedPrecondition: fewer than
-  /// kSmallestSession, or clients that advertised different models; more than kLargestSession are
-  /// not admitted.
+  /// kSmallestSession. More than kLargestSession are not admitted.
   Result<std::string> Roster();
   /// Of the session; zeros before Roster.
   Digest session() const;
@@ -88,7 +87,7 @@ class SecureServer {
   Result<std::string> OpeningRequest();
   /// v1::SessionSnapshot, from the first OpeningRequest on.
   Result<std::string> Snapshot() const;
-  /// In the phase kOpen, as of Snapshot. Members' certificates are not asked for again.
+  /// In the phase kOpen, as of Snapshot. Everything is verified again.
   static Result<SecureServer> Restore(Options options, std::string_view snapshot);
 
   /// A share that is not the signed one is left out and its holder named in findings().

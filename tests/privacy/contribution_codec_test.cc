@@ -360,8 +360,8 @@ TEST_F(CodecTest, RefusesPayloadsOfAnotherSize) {
        {std::size_t{0}, std::size_t{1}, wire.size() - 1, wire.size() + 1}) {
     Bytes other = wire;
     other.resize(size);
-    const std::string expected =
-        "contribution: bytes of the payload must be 84, got " + std::to_string(size);
+    const std::string expected = "contribution: bytes of the payload must be " +
+                                 std::to_string(wire.size()) + ", got " + std::to_string(size);
     EXPECT_EQ(codec.EncodeWire(other, encoded).error().message(), expected);
     EXPECT_EQ(codec.FromWire(other).error().message(), expected);
   }
@@ -371,7 +371,7 @@ TEST_F(CodecTest, RefusesToDecodeWhatIsNoSum) {
   const ContributionCodec codec = Make();
   const auto words = codec.Encode(Good()).value();
   EXPECT_EQ(codec.Decode(std::span(words).first(5), 1).error().message(),
-            "contribution: words of the sum must be 12, got 5");
+            "contribution: words of the sum must be " + std::to_string(words.size()) + ", got 5");
   EXPECT_THAT(codec.Decode(words, 0).error().message(),
               HasSubstr("contributors must be 1 to 10, got 0"));
   EXPECT_THAT(codec.Decode(words, 11).error().message(),
