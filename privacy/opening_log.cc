@@ -91,8 +91,10 @@ std::string Format(const Line& line) {
 }
 
 std::optional<Line> Parse(const std::string& text) {
-  if (text.size() < 17 || Checksum(std::string_view(text).substr(17)) != text.substr(0, 16))
+  if (text.size() < 17 || text[16] != ' ' ||
+      Checksum(std::string_view(text).substr(17)) != text.substr(0, 16)) {
     return {};
+  }
   std::istringstream words(text.substr(17));
   Line line;
   int purpose = 0;

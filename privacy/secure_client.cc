@@ -41,6 +41,7 @@ struct Session {
   std::size_t rank = 0;  // of this client, from 0
   Digest digest;
   std::vector<SecretBytes> incoming_keys;  // of the members' shares for this client
+  std::vector<SecretBytes> mask_keys;      // with the members
   std::vector<SecretBytes> held;           // salted shares, of each member's seed; here first only
                                            // the own one
   // Since the masking.
@@ -82,7 +83,7 @@ struct SecureClient::Content {
   Status CheckShare(Session& now, std::size_t from, const v1::ShareDelivery::FromMember& sent);
   Error Complain(const Session& now, std::size_t about, const std::string& why);
   Result<std::string> MaskVector(Session& now, std::string_view request, RingVector vector);
-  Status ApplyMasks(const Session& now, RingVector& vector) const;
+  static void ApplyMasks(const Session& now, RingVector& vector);
   Result<std::string> OpenShares(Session& now, std::string_view request);
 
   /// One phase: answers once, repeats itself, and ends the session at anything else. The phase
@@ -98,7 +99,7 @@ SessionFacts SecureClient::Content::Facts(const Start& start) const {
                      .group = start.group,
                      .plan_hash = start.plan_hash,
                      .model_hash = start.model_hash};
-  if (session && !session->members.empty()) {
+  if (session && SameStart(session->start, start)) {
     facts.session = session->digest;
     facts.members = static_cast<std::uint32_t>(session->members.size());
   }
@@ -226,13 +227,19 @@ Result<std::string> SecureClient::Content::MakeShares(Session& now, std::string_
     if (i == now.rank) {
       now.held[i] = std::move(salted);
       now.incoming_keys.emplace_back();
+      now.mask_keys.emplace_back();
       reply.add_sealed();
       continue;
     }
-    auto agreed = now.share_key.Agree(member.body.share_key());
-    if (!agreed.ok()) return agreed.error().WithContext("secure aggregation: " + member.identity);
-    now.incoming_keys.push_back(ShareKey(*agreed, now.digest, member.identity, self));
-    reply.add_sealed(Seal(ShareKey(*agreed, now.digest, self, member.identity),
+    const auto shared = now.share_key.Agree(member.body.share_key());
+    const auto masked = now.mask_key.Agree(member.body.mask_key());
+    for (const auto* agreed : {&shared, &masked}) {
+      if (!agreed->ok())
+        return agreed->error().WithContext("secure aggregation: " + member.identity);
+    }
+    now.mask_keys.push_back(PairMaskKey(*masked, now.digest, self, member.identity));
+    now.incoming_keys.push_back(ShareKey(*shared, now.digest, member.identity, self));
+    reply.add_sealed(Seal(ShareKey(*shared, now.digest, self, member.identity),
                           ShareAddress(now.digest, self, member.identity), salted.Expose()));
   }
   FEDMETA_ASSIGN_OR_RETURN(
@@ -288,18 +295,12 @@ Status SecureClient::Content::CheckShares(Session& now, const v1::ShareDelivery&
   return {};
 }
 
-Status SecureClient::Content::ApplyMasks(const Session& now, RingVector& vector) const {
-  const std::string& self = now.own().identity;
-  ApplyMask(SelfMaskKey(now.seed, now.digest, self), MaskSign::kAdd, vector);
+void SecureClient::Content::ApplyMasks(const Session& now, RingVector& vector) {
+  ApplyMask(SelfMaskKey(now.seed, now.digest, now.own().identity), MaskSign::kAdd, vector);
   for (std::size_t i = 0; i < now.members.size(); ++i) {
     if (i == now.rank) continue;
-    const Member& member = now.members[i];
-    const auto agreed = now.mask_key.Agree(member.body.mask_key());
-    if (!agreed.ok()) return agreed.error().WithContext("secure aggregation: " + member.identity);
-    ApplyMask(PairMaskKey(*agreed, now.digest, self, member.identity),
-              now.rank < i ? MaskSign::kAdd : MaskSign::kSubtract, vector);
+    ApplyMask(now.mask_keys[i], now.rank < i ? MaskSign::kAdd : MaskSign::kSubtract, vector);
   }
-  return {};
 }
 
 Result<std::string> SecureClient::Content::MaskVector(Session& now, std::string_view request,
@@ -313,7 +314,7 @@ Result<std::string> SecureClient::Content::MaskVector(Session& now, std::string_
                                                     request, "secure aggregation: the shares"));
   FEDMETA_RETURN_IF_ERROR(CheckShares(now, delivery));
   FEDMETA_RETURN_IF_ERROR(options.latch->RecordMasked(Facts(now.start)));
-  FEDMETA_RETURN_IF_ERROR(ApplyMasks(now, vector));
+  ApplyMasks(now, vector);
   v1::ReceiptBody body;
   body.set_vector_hash(Digest::Of(vector.bytes()).bytes());
   FEDMETA_ASSIGN_OR_RETURN(now.receipt, SignBody(*now.signer, now.Place(SessionMessage::kReceipt),
@@ -350,6 +351,7 @@ Result<std::string> SecureClient::Content::OpenShares(Session& now, std::string_
   now.seed = {};
   now.held.clear();
   now.incoming_keys.clear();
+  now.mask_keys.clear();
   now.share_key = {};
   now.mask_key = {};
   return message.SerializeAsString();
@@ -384,17 +386,15 @@ Result<std::string> SecureClient::Advertise(const Start& start) {
   if (start.words == 0)
     return Refused(ErrorCode::kInvalidArgument, "a vector must have words, got 0");
   const Content::Order order = {start.key.round, start.key.attempt, start.key.session};
-  const auto [seen, first] =
-      content.seen.try_emplace({start.key.experiment, start.key.purpose}, order);
-  if (!first && order <= seen->second) {
+  const auto seen = content.seen.find({start.key.experiment, start.key.purpose});
+  if (seen != content.seen.end() && order <= seen->second) {
     return Refused(ErrorCode::kFailedPrecondition,
                    "session " + std::to_string(start.key.session) + " of " + start.key.ToString() +
                        " is not newer than what this client has seen");
   }
-  seen->second = order;
-  content.session.reset();
-  content.complaint.reset();
   FEDMETA_RETURN_IF_ERROR(content.options.latch->CheckStart(content.Facts(start)));
+  content.seen[{start.key.experiment, start.key.purpose}] = order;
+  content.complaint.reset();
   return content.Begin(start);
 }
 

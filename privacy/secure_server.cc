@@ -1,10 +1,11 @@
 #include "fedmeta/privacy/secure_server.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
+#include "fedmeta/privacy/key_agreement.h"
 #include "fedmeta/privacy/members.h"
+#include "fedmeta/privacy/secret_rng.h"
 #include "fedmeta/privacy/seed_recovery.h"
 #include "fedmeta/privacy/session_context.h"
 #include "fedmeta/privacy/session_keys.h"
@@ -134,6 +135,12 @@ Status SecureServer::AddAdvertisement(const ClientId& client, std::string_view m
   if (member.peer->identity().name != client.value()) {
     return Refused(ErrorCode::kPermissionDenied,
                    client.value() + " sent the advertisement of " + member.identity);
+  }
+  // Members would refuse the whole session for it.
+  const AgreementKey probe(SecretRng().Draw(AgreementKey::kSize));
+  for (const std::string* key : {&member.body.share_key(), &member.body.mask_key()}) {
+    const auto agreed = probe.Agree(*key);
+    if (!agreed.ok()) return agreed.error().WithContext("secure aggregation: " + member.identity);
   }
   return content.Admit(std::move(member), message);
 }
