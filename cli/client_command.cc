@@ -35,6 +35,9 @@ Status RunClient(const LearnProgram& program, const std::string& file, std::stop
                                 .data = {},
                                 .threads = config->resources().threads(),
                                 .state_dir = config->state_dir()};
+  if (config->policy().has_epsilon_budget()) {
+    options.epsilon_budget = config->policy().epsilon_budget();
+  }
   for (const auto& [name, data] : config->data()) {
     Result<OpenedSource> source = OpenSite(program.registries.data, data, config->resources());
     if (!source.ok()) return source.error().WithContext("data." + name);
@@ -45,9 +48,10 @@ Status RunClient(const LearnProgram& program, const std::string& file, std::stop
   FEDMETA_ASSIGN_OR_RETURN(const auto link,
                            MakeGrpcLink(config->coordinator(), identity, *logger,
                                         [&](bool reached) { metrics.Reached(reached); }));
-  const Monitored monitored{.clock = clock,
-                            .certificate_expires = [&] { return identity->credentials()->not_after; },
-                            .folders = {{"state_dir", config->state_dir()}}};
+  const Monitored monitored{
+      .clock = clock,
+      .certificate_expires = [&] { return identity->credentials()->not_after; },
+      .folders = {{"state_dir", config->state_dir()}}};
   AddCommonMetrics(monitored, registry);
   const auto not_ready = [&] {
     std::vector<std::string> reasons = WhyNotReady(monitored);

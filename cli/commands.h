@@ -10,6 +10,7 @@ namespace fedmeta {
 Command CheckCommand(const PluginTables& tables, const DataRegistry& data);
 Command ExplainCommand(const PluginTables& tables);
 Command PkiCommand();
+Command PrivacyCommand(const PluginTables& tables);
 Command ReportCommand();
 
 }  // namespace fedmeta

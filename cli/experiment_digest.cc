@@ -17,6 +17,14 @@ Digest InitialStateDigest(const v1::Experiment& experiment, const PluginTables& 
   *part.mutable_evaluation()->mutable_baselines() = experiment.evaluation().baselines();
   if (experiment.evaluation().has_transductive())
     part.mutable_evaluation()->set_transductive(experiment.evaluation().transductive());
+  if (experiment.privacy().has_differential_privacy()) {
+    // What the assignments say of it: noise other than the accounted one would be a broken promise.
+    v1::DifferentialPrivacy& keys = *part.mutable_privacy()->mutable_differential_privacy();
+    keys = experiment.privacy().differential_privacy();
+    keys.clear_epsilon();
+    keys.clear_budget();
+    keys.clear_sampling();
+  }
   return Digest::Of(PrintYaml(part, schema));
 }
 

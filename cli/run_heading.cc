@@ -61,20 +61,24 @@ int FinishRun(const RunSummary& summary, bool json) {
     nlohmann::json baselines = nlohmann::json::array();
     for (const MethodSummary& baseline : summary.baselines)
       baselines.push_back(MethodJson(baseline));
-    const nlohmann::json object = {{"status", RunStatusName(summary.status)},
-                                   {"reason", summary.reason},
-                                   {"rounds", summary.rounds},
-                                   {"parameters", summary.parameters},
-                                   {"wall_s", summary.wall_s},
-                                   {"reports", summary.reports},
-                                   {"dropped", summary.dropped},
-                                   {"main", MethodJson(summary.main)},
-                                   {"baselines", baselines}};
+    nlohmann::json object = {{"status", RunStatusName(summary.status)},
+                             {"reason", summary.reason},
+                             {"rounds", summary.rounds},
+                             {"parameters", summary.parameters},
+                             {"wall_s", summary.wall_s},
+                             {"reports", summary.reports},
+                             {"dropped", summary.dropped},
+                             {"main", MethodJson(summary.main)},
+                             {"baselines", baselines}};
+    if (summary.privacy && summary.privacy->epsilon) {
+      object["epsilon"] = *summary.privacy->epsilon;
+    }
     std::printf("%s\n", object.dump().c_str());
   }
   if (summary.status == RunStatus::kCompleted) return 0;
   std::fprintf(stderr, "fedmeta: %s: %s\n", RunStatusName(summary.status).c_str(),
                summary.reason.c_str());
+  if (summary.status == RunStatus::kBudgetSpent) return 3;
   const bool lacks_sites =
       summary.status == RunStatus::kFailed || summary.status == RunStatus::kPaused;
   return lacks_sites ? 4 : 130;

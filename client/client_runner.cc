@@ -11,9 +11,11 @@
 
 #include "fedmeta/client/client_state_store.h"
 #include "fedmeta/client/data/table_report.h"
+#include "fedmeta/client/site_privacy_ledger.h"
 #include "fedmeta/client/trainer.h"
 #include "fedmeta/core/bytes.h"
 #include "fedmeta/core/file.h"
+#include "fedmeta/privacy/record_account.h"
 #include "fedmeta/protocol/round_plan.h"
 #include "fedmeta/protocol/version.h"
 
@@ -117,6 +119,7 @@ class ClientRunner::Implementation {
           logger_.Log(LogLevel::kInfo, "all_done", {{"reason", closed.reason()}});
           if (closed.failed())
             return Error(ErrorCode::kFederationFailed, "the federation failed: " + closed.reason());
+          if (budget_spent_) return *budget_spent_;
           return {};
         }
         if (!closed.counted()) {
@@ -182,6 +185,8 @@ class ClientRunner::Implementation {
     } else {
       latest_ = {};  // its memory is for the next
       FEDMETA_ASSIGN_OR_RETURN(LegSession * leg, FindLeg(plan, stop));
+      FEDMETA_ASSIGN_OR_RETURN(const std::optional<SiteCharge> charge, ChargeOf(plan, *leg));
+      if (charge) FEDMETA_RETURN_IF_ERROR(CheckBudget(*charge));
       FEDMETA_RETURN_IF_ERROR(DownloadState(plan, *leg, stop));
       heartbeat.SetPhase("training");
       logger_.Log(LogLevel::kDebug, "training", {{"key", plan.key().ToString()}});
@@ -190,13 +195,57 @@ class ClientRunner::Implementation {
           ExecutePlan(plan, *leg->runtime, state_, {&self, 1}, *pool_);
       FEDMETA_ASSIGN_OR_RETURN(ClientResult result, std::move(results.front()));
       FEDMETA_RETURN_IF_ERROR(WriteFigures(plan, result.metrics));
+      // Noise of its own: a result is paid for when it is made, however often it is sent.
+      if (charge && charge->terms.mode() == "local") FEDMETA_RETURN_IF_ERROR(Charge(*charge));
       latest_ = {.work = work, .result = std::move(result)};
     }
     if (!latest_.result.next_kept.empty()) {
       FEDMETA_RETURN_IF_ERROR(kept_.Stage(plan.key(), latest_.result.next_kept));
     }
+    FEDMETA_RETURN_IF_ERROR(ChargeSum(plan));
     heartbeat.SetPhase("uploading");
     return Upload(plan, latest_.result.payload, stop);
+  }
+
+  /// What a training plan costs this site; nothing without differential privacy.
+  Result<std::optional<SiteCharge>> ChargeOf(const RoundPlan& plan, const LegSession& leg) const {
+    const v1::Assignment& assignment = leg.runtime->assignment;
+    if (!plan.message().has_train() || !assignment.has_differential_privacy()) {
+      return std::optional<SiteCharge>();
+    }
+    SiteCharge charge{
+        .data = assignment.data(), .key = plan.key(), .terms = assignment.differential_privacy()};
+    if (charge.terms.mode() == "local") {
+      FEDMETA_ASSIGN_OR_RETURN(charge.releases, GradientsPerRecord(assignment.algorithm()));
+    }
+    return std::optional(std::move(charge));
+  }
+
+  /// Modes central and distributed: each attempt may come out, also with a result that was sent
+  /// before.
+  Status ChargeSum(const RoundPlan& plan) {
+    const auto leg = legs_.find(plan.assignment_hash());
+    if (leg == legs_.end()) return {};
+    FEDMETA_ASSIGN_OR_RETURN(const std::optional<SiteCharge> charge, ChargeOf(plan, leg->second));
+    return charge && charge->terms.mode() != "local" ? Charge(*charge) : Status();
+  }
+
+  Status CheckBudget(const SiteCharge& charge) {
+    FEDMETA_RETURN_IF_ERROR(OpenPrivacyLedger());
+    const Status allowed = privacy_->CheckBudget(charge);
+    if (!allowed.ok()) budget_spent_ = allowed.error();
+    return allowed;
+  }
+  Status Charge(const SiteCharge& charge) {
+    FEDMETA_RETURN_IF_ERROR(CheckBudget(charge));
+    return privacy_->Charge(charge, clock_.Wall());
+  }
+  Status OpenPrivacyLedger() {
+    if (privacy_) return {};
+    FEDMETA_ASSIGN_OR_RETURN(privacy_,
+                             SitePrivacyLedger::Open(options_.state_dir / SitePrivacyLedger::kFile,
+                                                     options_.epsilon_budget));
+    return {};
   }
 
   /// The last round of the plan's leg in which this client was counted, by the coordinator's word.
@@ -341,6 +390,8 @@ class ClientRunner::Implementation {
   std::vector<float> state_;
   std::optional<Digest> state_hash_;
   LatestResult latest_;
+  std::optional<SitePrivacyLedger> privacy_;  // opened when it is needed
+  std::optional<Error> budget_spent_;         // why this site has not taken part to the end
 };
 
 ClientRunner::ClientRunner(Options options, CoordinatorLink& link, const Clock& clock,

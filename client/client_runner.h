@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <stop_token>
 #include <string>
 
@@ -11,6 +12,7 @@
 #include "fedmeta/core/logger.h"
 #include "fedmeta/core/result.h"
 #include "fedmeta/transport/coordinator_link.h"
+#include "fedmeta/v1/policy.pb.h"
 #include "fedmeta/v1/round.pb.h"
 
 namespace fedmeta {
@@ -33,8 +35,10 @@ class ClientRunner {
     std::map<std::string, SiteSource> data;  ///< by what experiments call data.name
     std::size_t threads = 0;                 ///< 0: one a core
     /// Receives figures.jsonl (this site's own figures), outbound.jsonl (what leaves, one line
-    /// before each upload) and kept/ (ClientStateStore).
+    /// before each upload), privacy_ledger.jsonl (SitePrivacyLedger) and kept/ (ClientStateStore).
     std::filesystem::path state_dir;
+    /// For each data set, over all experiments; what would pass it is declined. Nothing: no limit.
+    std::optional<v1::EpsilonBudget> epsilon_budget = {};
   };
   ClientRunner(Options options, CoordinatorLink& link, const Clock& clock, Logger& logger);
   ~ClientRunner();
@@ -43,7 +47,8 @@ class ClientRunner {
 
   /// Returns when all is done (success), when the federation failed (kFederationFailed with the
   /// coordinator's reason), on a final refusal, or when asked to stop (kCancelled; what was trained
-  /// is uploaded first if the connection stands).
+  /// is uploaded first if the connection stands). kPermissionDenied at the end where this site's
+  /// privacy budget did not last.
   Status Run(std::stop_token stop);
 
  private:

@@ -2,6 +2,7 @@
 
 #include "fedmeta/algorithms/meta/libtorch_process.h"
 #include "fedmeta/client/evaluator.h"
+#include "fedmeta/client/record_private_gradients.h"
 #include "fedmeta/client/task_source.h"
 #include "fedmeta/privacy/contribution_codec.h"
 #include "fedmeta/v1/round.pb.h"
@@ -30,11 +31,25 @@ Contributions Train(const RoundPlan& plan, const LegRuntime& leg, const Objectiv
                                     .round = plan.key().round});
     work.push_back({.tasks = &sources.back(), .state = client.kept, .rng = &streams.back()});
   }
-  const LearnContext context{
+  LearnContext context{
       .model = *leg.model, .objective = objective, .pool = &pool, .device = device};
+  const v1::PrivacyTerms& terms = leg.assignment.differential_privacy();
+  const bool by_record = terms.mode() == "local";
+  if (by_record) {
+    context.wrap = [&terms](std::unique_ptr<TaskGradients> gradients) {
+      return MakeRecordPrivateGradients(std::move(gradients), terms);
+    };
+  }
   Contributions contributions;
   next_kept.resize(clients.size());
   for (Result<ClientUpdate>& update : leg.learner->ComputeUpdates(context, state, work)) {
+    if (!update.ok() && leg.assignment.has_differential_privacy() &&
+        update.error().code() == ErrorCode::kFailedPrecondition) {
+      // Whether training fails depends on the data, so it must not show.
+      contributions.emplace_back(
+          Contribution{.update = std::vector<float>(state.size()), .weight = 1, .metrics = {{}}});
+      continue;
+    }
     if (!update.ok()) {
       contributions.emplace_back(update.error());
       continue;
@@ -42,7 +57,8 @@ Contributions Train(const RoundPlan& plan, const LegRuntime& leg, const Objectiv
     contributions.emplace_back(
         Contribution{.update = std::move(update->update),
                      .weight = std::min(update->weight, plan.message().maximum_weight()),
-                     .metrics = {update->metrics}});
+                     // What is known of the records besides the update would be unprotected.
+                     .metrics = {by_record ? MetricSums() : update->metrics}});
     next_kept[contributions.size() - 1] = std::move(update->next_state);
   }
   return contributions;

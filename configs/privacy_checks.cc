@@ -10,6 +10,7 @@
 #include "fedmeta/configs/schema.h"
 #include "fedmeta/core/text.h"
 #include "fedmeta/privacy/privacy_account.h"
+#include "fedmeta/privacy/threshold.h"
 
 namespace fedmeta {
 namespace {
@@ -72,6 +73,7 @@ class PrivacyChecks {
                                               ".mode " + keys_.mode() +
                                               ", whose noise is that of a sum, got " + rule);
     }
+    CheckDistributed();
     const Result<double> rate = SamplingRate(experiment_);
     if (!rate.ok()) {
       Report("sampling",
@@ -80,6 +82,29 @@ class PrivacyChecks {
       return;
     }
     CheckAccount(*rate);
+  }
+
+  void CheckDistributed() {
+    if (keys_.mode() != "distributed") return;
+    const v1::SecureAggregation& secure = experiment_.privacy().secure_aggregation();
+    if (secure.mode() != "secure") {
+      Report(
+          "mode",
+          "distributed needs privacy.secure_aggregation.mode secure, which is " + secure.mode() +
+              ": without it the coordinator would see each site's own part of the noise; nearest "
+              "is central");
+    }
+    const std::uint32_t members = std::max<std::uint32_t>(
+        secure.minimum(), std::min(secure.group_size(), experiment_.federation().minimum_cohort()));
+    const auto withstood =
+        static_cast<std::uint32_t>(members >= kSmallestSession ? AssumedColluders(members) : 0);
+    if (keys_.assumed_colluders() > std::max(withstood, 1U)) {
+      Report("assumed_colluders",
+             "must be <= " + std::to_string(std::max(withstood, 1U)) + ", what a session of " +
+                 std::to_string(members) +
+                 " members withstands (min(t - 3, n - t), t = floor(2n/3) + 1), got " +
+                 std::to_string(keys_.assumed_colluders()) + ": raise federation.minimum_cohort");
+    }
   }
 
   void CheckAccount(double rate) {

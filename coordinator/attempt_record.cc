@@ -62,6 +62,7 @@ std::string SerializeRecord(const AttemptRecord& record) {
   message.set_wall_s(record.wall_s);
   for (const auto& [part, seconds] : record.parts_s) (*message.mutable_parts_s())[part] = seconds;
   message.set_state_hash(record.state_hash.bytes());
+  if (record.epsilon) message.set_epsilon(*record.epsilon);
   return message.SerializeAsString();
 }
 
@@ -98,6 +99,7 @@ Result<AttemptRecord> ParseRecord(const JournalEntry& entry) {
   const Result<Digest> hash = Digest::FromBytes(message.state_hash());
   if (!hash.ok()) return NotOurs(entry.key);
   record.state_hash = *hash;
+  if (message.has_epsilon()) record.epsilon = message.epsilon();
   return record;
 }
 

@@ -38,6 +38,8 @@ struct AttemptRecord {
   double wall_s = 0;                      ///< until its outcome was known
   std::map<std::string, double> parts_s;  ///< "wait", "add", "apply"
   Digest state_hash;                      ///< training, committed: of the state after it
+  /// Training under differential privacy, committed: spent until and with it, all legs together.
+  std::optional<double> epsilon = {};
 };
 
 std::string SerializeRecord(const AttemptRecord& record);

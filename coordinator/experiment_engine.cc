@@ -10,9 +10,11 @@
 #include "fedmeta/coordinator/leg_course.h"
 #include "fedmeta/coordinator/plain_round_engine.h"
 #include "fedmeta/coordinator/presence.h"
+#include "fedmeta/coordinator/privacy_summary.h"
 #include "fedmeta/coordinator/run_history.h"
 #include "fedmeta/core/check.h"
 #include "fedmeta/core/text.h"
+#include "fedmeta/privacy/privacy_account.h"
 
 namespace fedmeta {
 namespace {
@@ -27,6 +29,9 @@ class ExperimentEngine::Implementation {
                  SmallGroups small_groups)
       : experiment_(experiment), small_groups_(small_groups) {
     FEDMETA_CHECK(!legs.empty());
+    Result<std::optional<PrivacyAccount>> account = PrivacyAccount::Of(experiment_);
+    FEDMETA_CHECK(account.ok());  // the loader has refused what has none
+    account_ = *std::move(account);
     for (const bool main : {true, false}) {
       for (std::size_t i = 0; i < legs.size(); ++i) {
         if (legs[i].main != main) continue;
@@ -37,7 +42,9 @@ class ExperimentEngine::Implementation {
     }
   }
 
-  Status Restore(std::vector<AttemptRecord> history, std::vector<ClientId> present) {
+  Status Restore(std::vector<AttemptRecord> history, std::vector<ClientId> present,
+                 std::uint64_t charged) {
+    charged_ = charged;
     presence_.Await(present);
     cohort_gathered_ = !history.empty();
     for (const AttemptRecord& record : history) wall_before_s_ += record.wall_s;
@@ -145,6 +152,7 @@ class ExperimentEngine::Implementation {
     out_.emplace_back(ReportLeg{order_[leg_]});
     state_hash_ = course().facts().state_hash;
     round_ = 1;
+    tested_round_ = 0;
     warned_of_divergence_ = false;
     SetStep(rounds() > 0 ? Step::kTrain : Step::kValidate);
     bool ended = false;
@@ -186,6 +194,14 @@ class ExperimentEngine::Implementation {
   bool Ready() const { return presence_.AllBack() && presence_.For(step_).size() >= Wanted(); }
 
   void BeginTry(TimePoint now) {
+    if (step_ == Step::kTrain && account_ && !account_->Affords(charged_ + 1)) {
+      budget_spent_ = true;
+      if (course().committed() == tested_round_) {
+        EndLeg(now);
+        return;
+      }
+      SetStep(Step::kValidate);
+    }
     if (Ready()) {
       Launch(now);
       return;
@@ -289,6 +305,10 @@ class ExperimentEngine::Implementation {
     if (persist.outcome) {
       course().CountBytes(persist.plan, *persist.outcome);
       persist.outcome->on_training_sites = step_ == Step::kTest && !presence_.has_holdouts();
+      if (persist.record == Record::kCommitRound && account_) {
+        persist.cost = PrivacyCost{account_->Epsilon(++charged_), account_->delta()};
+        persist.outcome->epsilon = persist.cost->epsilon;
+      }
       outcome_ = persist.outcome;
     } else {
       persist.presence = presence_.TakeChanged();
@@ -325,6 +345,7 @@ class ExperimentEngine::Implementation {
     tested_on_training_sites_ = record.on_training_sites;
     ReportResult(true, record.result);
     course().TakeTest(record.result, small_groups_);
+    tested_round_ = course().committed();
     if (course().committed() >= rounds()) return true;
     round_ = course().committed() + 1;
     SetStep(Step::kTrain);
@@ -406,9 +427,21 @@ class ExperimentEngine::Implementation {
     } else if (leg_ + 1 < courses_.size()) {
       ++leg_;
       BeginLeg(now);
+    } else if (budget_spent_) {
+      End(RunStatus::kBudgetSpent, BudgetSpent(), now);
     } else {
       End(RunStatus::kCompleted, {}, now);
     }
+  }
+
+  Error BudgetSpent() const {
+    return {ErrorCode::kPermissionDenied,
+            "the privacy budget is spent: " + std::to_string(charged_) + " releases cost epsilon " +
+                FormatNumber(account_->Epsilon(charged_)) + " at delta " +
+                FormatNumber(account_->delta()) + ", another would pass " +
+                FormatNumber(account_->budget()->epsilon()) + " at delta " +
+                FormatNumber(account_->budget()->delta()) +
+                " (privacy.differential_privacy.budget); everything up to there is saved"};
   }
 
   void EndCancelled(TimePoint now) {
@@ -426,6 +459,7 @@ class ExperimentEngine::Implementation {
     if (!reason.ok()) summary.reason = reason.error().message();
     summary.wall_s = wall_before_s_ + Seconds(now - started_);
     summary.tested_on_training_sites = tested_on_training_sites_;
+    summary.privacy = DescribePrivacy(experiment_, account_, charged_);
     return summary;
   }
 
@@ -472,9 +506,14 @@ class ExperimentEngine::Implementation {
   std::uint32_t try_ = 0;       // of federation.retries + 1
   std::uint32_t attempts_ = 0;  // numbers used, at this step
   bool warned_of_divergence_ = false;
+  std::uint64_t tested_round_ = 0;  // of the leg, at its last test
   std::unique_ptr<RoundEngine> attempt_;
   std::optional<RoundPlan> plan_;         // of the attempt
   std::optional<AttemptRecord> outcome_;  // as it was given out to be persisted
+
+  std::optional<PrivacyAccount> account_;
+  std::uint64_t charged_ = 0;  // releases, all legs together
+  bool budget_spent_ = false;
 
   Standings standings_;
   std::vector<Instruction> out_;
@@ -493,9 +532,9 @@ std::vector<Instruction> ExperimentEngine::Handle(const Event& event, TimePoint 
   return implementation_->Handle(event, now);
 }
 void ExperimentEngine::SetStateHash(const Digest& digest) { implementation_->SetStateHash(digest); }
-Status ExperimentEngine::Restore(std::vector<AttemptRecord> history,
-                                 std::vector<ClientId> present) {
-  return implementation_->Restore(std::move(history), std::move(present));
+Status ExperimentEngine::Restore(std::vector<AttemptRecord> history, std::vector<ClientId> present,
+                                 std::uint64_t charged) {
+  return implementation_->Restore(std::move(history), std::move(present), charged);
 }
 bool ExperimentEngine::paused() const { return implementation_->paused(); }
 bool ExperimentEngine::finished() const { return implementation_->finished(); }

@@ -59,6 +59,11 @@ enum class SmallGroups : std::uint8_t {
 /// retries. The best round and the best leg of a method are chosen by evaluation.select on
 /// validation; the hold-out figures of exactly that round are the final ones.
 ///
+/// Differential privacy (modes central and distributed): each training round that is committed, of
+/// any leg, is a release, charged before it comes out. When the budget does not allow another, the
+/// leg ends with an evaluation of what it has come to, further legs do not begin, and the run ends
+/// as kBudgetSpent. Evaluations are not charged: their figures are outside of the promise.
+///
 /// Checkpoints: "round-N" at each evaluation of a main leg ("<leg>-round-N" when the main method is
 /// a grid), "best" whenever validation improves over all main legs so far, "final" at the end of
 /// each main leg that holds the best round, "baseline-<method>" whenever validation improves over
@@ -74,7 +79,9 @@ class ExperimentEngine {
 
   /// Before Start: how the attempts of this run ended so far, in order, and who was present.
   /// kDataLoss when they do not follow from one another.
-  Status Restore(std::vector<AttemptRecord> history, std::vector<ClientId> present);
+  /// `charged`: releases that the store has charged to the privacy budget.
+  Status Restore(std::vector<AttemptRecord> history, std::vector<ClientId> present,
+                 std::uint64_t charged = 0);
   std::vector<Instruction> Start(TimePoint now);
   /// ClientJoined before Start only makes clients known: a simulation hands in all of them, so that
   /// the first cohort is drawn from all.

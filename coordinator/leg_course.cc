@@ -31,7 +31,8 @@ RoundRecord LegCourse::TakeTraining(const AttemptRecord& record) {
                    .bytes_down = record.bytes_down,
                    .bytes_up = record.bytes_up,
                    .wall_s = record.wall_s,
-                   .parts_s = record.parts_s};
+                   .parts_s = record.parts_s,
+                   .epsilon = record.epsilon};
   for (const ClientId& client : record.cohort) {
     line.cohort.push_back(client.value());
     briefed_.insert(client);

@@ -78,7 +78,7 @@ class Live final : public LiveCoordinator {
                   observer),
         engine_(options_.experiment, FactsOf(options_.legs)) {
     sessions_.Remember(run.history, run.present);
-    restored_ = engine_.Restore(std::move(run.history), std::move(run.present));
+    restored_ = engine_.Restore(std::move(run.history), std::move(run.present), run.charged);
   }
 
   ~Live() override {

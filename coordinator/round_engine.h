@@ -103,6 +103,10 @@ enum class Record : std::uint8_t {
   kEndEvaluation,   ///< RoundStore::EndAttempt
   kAbandonAttempt,  ///< RoundStore::EndAttempt; RoundWorker::Abandon
 };
+/// Spent until and with a release, all legs together.
+struct PrivacyCost {
+  double epsilon = 0, delta = 0;
+};
 /// An error in the answer ends the run.
 struct Persist {
   std::uint64_t ticket;
@@ -114,6 +118,8 @@ struct Persist {
   std::optional<AttemptRecord> outcome;
   /// Who is present; with a kBeginAttempt, if that has changed: RoundStore::SetPresence before it.
   std::optional<std::vector<ClientId>> presence;
+  /// Of the release that this record makes: RoundStore::ChargePrivacy before it.
+  std::optional<PrivacyCost> cost = {};
 };
 enum class Work : std::uint8_t {
   kAddUpload,   ///< decode the payload in `slot`, add it to the sum, free the slot in any case; an

@@ -5,6 +5,8 @@
 
 #include "fedmeta/algorithms/server/server_rules.h"
 #include "fedmeta/core/check.h"
+#include "fedmeta/privacy/private_sum.h"
+#include "fedmeta/privacy/secret_rng.h"
 #include "fedmeta/v1/round.pb.h"
 
 namespace fedmeta {
@@ -30,14 +32,35 @@ struct RoundWorker::Content {
   Digest hash;
   std::unique_ptr<Aggregator> training_sum, evaluation_sum;
   std::unique_ptr<ServerOptimizer> optimizer;
-  Bytes moments, next_moments;  // of the current state, of the next one
+  std::optional<v1::PrivacyTerms> central;  // noise is added here
+  bool distributed = false;                 // each site adds its part
+  Bytes moments, next_moments;              // of the current state, of the next one
 
   // Of the attempt.
   std::optional<ContributionCodec> codec;
+  std::optional<PrivateSum> private_sum;  // of a training attempt under mode central
   Aggregator* sum = nullptr;
   bool evaluates = false, closed = false;
   std::vector<std::uint64_t> encoded;
   std::map<ClientId, std::vector<MetricSums>> disclosed;
+  SecretRng noise;
+
+  /// What a contribution is in the sum.
+  Status Encode(std::span<const std::byte> payload) {
+    if (!private_sum) return codec->EncodeWire(payload, encoded);
+    FEDMETA_ASSIGN_OR_RETURN(Contribution contribution, codec->FromWire(payload));
+    FEDMETA_ASSIGN_OR_RETURN(RingVector vector, private_sum->Encode(std::move(contribution)));
+    vector.Visit([this](auto words) { encoded.assign(words.begin(), words.end()); });
+    return {};
+  }
+
+  Result<DecodedSum> Decode(const PartialSum& partial) {
+    if (!private_sum) return codec->Decode(partial.coordinates, partial.contributors);
+    const auto words = AsBytes(std::span<const std::uint64_t>(partial.coordinates));
+    FEDMETA_ASSIGN_OR_RETURN(RingVector vector, RingVector::FromBytes(RingBits::k64, words));
+    FEDMETA_RETURN_IF_ERROR(private_sum->AddCentralNoise(vector, noise));
+    return private_sum->Decode(vector, partial.contributors);
+  }
 
   void PublishState(const std::optional<Digest>& known = std::nullopt) {
     const auto bytes = AsBytes(std::span<const float>(state));
@@ -74,6 +97,14 @@ Status RoundWorker::StartLeg(std::size_t leg, const std::optional<SavedState>& s
   FEDMETA_ASSIGN_OR_RETURN(
       c.optimizer, MakeOptimizer(c.registry, c.leg->optimizer,
                                  {.coordinates = c.leg->layout.size(), .rounds = c.rounds}));
+  v1::Assignment assignment;
+  if (!assignment.ParseFromString(c.leg->assignment)) {
+    return Error(ErrorCode::kDataLoss, "round worker: the assignment of " + c.leg->name +
+                                           " is not a protobuf message of its kind");
+  }
+  const v1::PrivacyTerms& terms = assignment.differential_privacy();
+  c.central = terms.mode() == "central" ? std::optional(terms) : std::nullopt;
+  c.distributed = terms.mode() == "distributed";
   if (saved) FEDMETA_RETURN_IF_ERROR(c.optimizer->Restore(saved->optimizer_state));
   c.moments = c.optimizer->Save();
   return {};
@@ -90,6 +121,20 @@ Status RoundWorker::BeginAttempt(const RoundPlan& plan, std::uint32_t maximum_co
                                           .metric_cells = MetricCells(plan.message()),
                                           .maximum_weight = plan.message().maximum_weight(),
                                           .maximum_contributors = maximum_contributors}));
+  c.private_sum.reset();
+  if (c.distributed && !c.evaluates) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "privacy.differential_privacy.mode distributed needs secure aggregation "
+                 "(privacy.secure_aggregation.mode: secure): without it the coordinator would see "
+                 "each site's own part of the noise; nearest is mode central");
+  }
+  if (c.central && !c.evaluates) {
+    FEDMETA_ASSIGN_OR_RETURN(c.private_sum,
+                             PrivateSum::Create({.layout = &c.leg->layout,
+                                                 .metric_cells = MetricCells(plan.message()),
+                                                 .terms = *c.central,
+                                                 .cohort = maximum_contributors}));
+  }
   c.sum = c.evaluates ? c.evaluation_sum.get() : c.training_sum.get();
   c.sum->Reset();
   c.disclosed.clear();
@@ -101,7 +146,7 @@ Status RoundWorker::AddUpload(const ClientId& client, bool disclosed,
                               std::span<const std::byte> payload) {
   Content& c = *content_;
   if (!c.codec) return Error(ErrorCode::kFailedPrecondition, "round worker: no attempt was begun");
-  FEDMETA_RETURN_IF_ERROR(c.codec->EncodeWire(payload, c.encoded));
+  FEDMETA_RETURN_IF_ERROR(c.Encode(payload));
   FEDMETA_RETURN_IF_ERROR(c.sum->Add(client, c.encoded));
   if (disclosed && c.evaluates) {
     FEDMETA_ASSIGN_OR_RETURN(Contribution contribution, c.codec->FromWire(payload));
@@ -120,7 +165,7 @@ Result<RoundResult> RoundWorker::Close(const RoundPlan& plan, std::uint32_t repo
                                            std::to_string(sum.contributors) + " contributions, " +
                                            std::to_string(reported) + " were counted");
   }
-  FEDMETA_ASSIGN_OR_RETURN(DecodedSum decoded, c.codec->Decode(sum.coordinates, sum.contributors));
+  FEDMETA_ASSIGN_OR_RETURN(DecodedSum decoded, c.Decode(sum));
   RoundResult result{.metrics = std::move(decoded.metrics), .disclosed = {}};
   if (c.evaluates) {
     for (auto& [client, metrics] : c.disclosed) {

@@ -39,7 +39,8 @@ class RoundWorker {
   /// kAddUpload: hostile payload; an error names what is wrong with it and leaves the sum as it
   /// was.
   Status AddUpload(const ClientId& client, bool disclosed, std::span<const std::byte> payload);
-  /// kCloseRound: sum -> mean -> next state (training; current state stays until Commit) and
+  /// kCloseRound: sum -> (differential privacy in mode central: clipped contributions, noise) ->
+  /// mean -> next state (training; current state stays until Commit) and
   /// metrics.
   Result<RoundResult> Close(const RoundPlan& plan, std::uint32_t reported,
                             std::uint32_t population);

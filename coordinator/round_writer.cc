@@ -1,6 +1,7 @@
 #include "fedmeta/coordinator/round_writer.h"
 
 #include <cstring>
+#include <set>
 
 namespace fedmeta {
 
@@ -22,6 +23,13 @@ Result<OpenedRun> OpenRun(RoundStore& store, const ExperimentId& run) {
     FEDMETA_ASSIGN_OR_RETURN(AttemptRecord record, ParseRecord(entry));
     opened.history.push_back(std::move(record));
   }
+  FEDMETA_ASSIGN_OR_RETURN(const std::vector<PrivacyCharge> charges, store.PrivacyCharges(run));
+  std::set<RoundKey> attempts;  // a session a group, each client in one of them
+  for (PrivacyCharge charge : charges) {
+    charge.session.session = 0;
+    attempts.insert(charge.session);
+  }
+  opened.charged = attempts.size();
   FEDMETA_ASSIGN_OR_RETURN(const std::string presence, store.Presence(run));
   FEDMETA_ASSIGN_OR_RETURN(opened.present, ParsePresence(presence));
   return opened;
@@ -42,6 +50,7 @@ Result<Digest> RoundWriter::Write(const Persist& what,
         store_.EndAttempt(lease_, {.key = outcome.key, .outcome = SerializeRecord(outcome)}));
     return Digest();
   }
+  if (what.cost) FEDMETA_RETURN_IF_ERROR(Charge(outcome.key, *what.cost));
   CommittedRound round{.key = outcome.key, .state = {}, .optimizer_state = {}, .client_states = {}};
   FEDMETA_ASSIGN_OR_RETURN(round.state, store_.PutBlob(AsBytes(worker_.next_state())));
   FEDMETA_ASSIGN_OR_RETURN(round.optimizer_state, store_.PutBlob(worker_.optimizer_state()));
@@ -52,6 +61,18 @@ Result<Digest> RoundWriter::Write(const Persist& what,
   outcome.state_hash = round.state.sha256;
   FEDMETA_RETURN_IF_ERROR(store_.CommitRound(lease_, what.plan, round, SerializeRecord(outcome)));
   return round.state.sha256;
+}
+
+Status RoundWriter::Charge(const RoundKey& attempt, const PrivacyCost& cost) {
+  PrivacyCharge charge{.session = attempt,
+                       .epsilon = cost.epsilon,
+                       .delta = cost.delta,
+                       .masked_sum = {},
+                       .receipts = {}};
+  charge.session.session = 1;
+  FEDMETA_ASSIGN_OR_RETURN(charge.masked_sum, store_.PutBlob({}));
+  charge.receipts = charge.masked_sum;
+  return store_.ChargePrivacy(lease_, charge);
 }
 
 Result<std::optional<SavedState>> RoundWriter::Load(const StartLeg& what, const ExperimentId& leg) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -20,6 +21,7 @@ struct OpenedRun {
   Lease lease;
   std::vector<AttemptRecord> history;  ///< empty: it is new
   std::vector<ClientId> present;       ///< when the last attempt began
+  std::uint64_t charged = 0;           ///< releases charged to the privacy budget
 };
 /// Takes the run over from whoever wrote it before; an attempt that was cut off is ended as such.
 Result<OpenedRun> OpenRun(RoundStore& store, const ExperimentId& run);
@@ -32,6 +34,7 @@ class RoundWriter {
   RoundWriter(RoundStore& store, Lease lease, const RoundWorker& worker)
       : store_(store), lease_(std::move(lease)), worker_(worker) {}
 
+  /// What costs privacy is charged first, and stays charged whatever becomes of it.
   /// `client_states`, simulation, with kCommitRound: what clients keep, where it changed. With
   /// kCommitRound the digest of the state that was committed, for RoundWorker::Commit.
   Result<Digest> Write(const Persist& what,
@@ -42,6 +45,9 @@ class RoundWriter {
   Result<std::optional<SavedState>> Load(const StartLeg& what, const ExperimentId& leg);
 
  private:
+  /// In plain mode a release has no masked sum or receipts: empty blobs stand for them.
+  Status Charge(const RoundKey& attempt, const PrivacyCost& cost);
+
   RoundStore& store_;
   const Lease lease_;
   const RoundWorker& worker_;

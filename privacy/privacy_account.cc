@@ -22,6 +22,17 @@ Result<double> SamplingRate(const v1::Experiment& experiment) {
       1.0, static_cast<double>(experiment.federation().cohort()) / static_cast<double>(training));
 }
 
+v1::PrivacyTerms PrivacyTermsOf(const v1::DifferentialPrivacy& keys) {
+  v1::PrivacyTerms terms;
+  terms.set_mode(keys.mode());
+  terms.set_clip(keys.clip());
+  terms.set_noise_multiplier(keys.noise_multiplier());
+  terms.set_delta(keys.delta());
+  terms.set_assumed_colluders(keys.assumed_colluders());
+  terms.set_metric_share(keys.metric_share());
+  return terms;
+}
+
 Result<std::optional<PrivacyAccount>> PrivacyAccount::Of(const v1::Experiment& experiment) {
   const v1::DifferentialPrivacy& keys = experiment.privacy().differential_privacy();
   if (!experiment.privacy().has_differential_privacy() || keys.mode() == "local") {

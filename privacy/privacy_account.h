@@ -43,6 +43,9 @@ class PrivacyAccount {
   std::optional<std::uint64_t> affordable_;
 };
 
+/// What of privacy.differential_privacy an assignment carries.
+v1::PrivacyTerms PrivacyTermsOf(const v1::DifferentialPrivacy& keys);
+
 /// Share of the training clients that a round asks, where the experiment assumes that each is drawn
 /// on its own; 1 without that assumption. kInvalidArgument where their number is not in the
 /// experiment.

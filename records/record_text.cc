@@ -76,6 +76,23 @@ void AddMethod(ordered_json& object, const MethodSummary& method, bool classific
   object["tuned_by_shots"] = std::move(tuned_by_shots);
 }
 
+/// `epsilon` itself at the top, as scripts want it.
+void AddPrivacy(ordered_json& object, const PrivacySummary& privacy) {
+  object["epsilon"] = nullptr;
+  if (privacy.epsilon) object["epsilon"] = *privacy.epsilon;
+  ordered_json& details = object["privacy"];
+  details["mode"] = privacy.mode;
+  details["unit"] = privacy.unit;
+  details["delta"] = privacy.delta;
+  details["clip"] = privacy.clip;
+  details["noise_multiplier"] = privacy.noise_multiplier;
+  if (privacy.epsilon) details["releases"] = privacy.releases;
+  if (privacy.budget_epsilon) {
+    details["budget"] = {{"epsilon", *privacy.budget_epsilon}, {"delta", privacy.budget_delta}};
+  }
+  details["assumption"] = privacy.assumption;
+}
+
 std::string CsvText(const std::string& text) {
   if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
   std::string quoted = "\"";
@@ -116,6 +133,7 @@ std::string RoundLine(const RoundRecord& record, bool classification) {
   line["query_loss"] = Mean(record.metrics.query_loss, record.metrics.examples);
   if (classification)
     line["query_accuracy"] = Mean(record.metrics.correct, record.metrics.examples);
+  if (record.epsilon) line["epsilon"] = *record.epsilon;
   line["bytes_down"] = record.bytes_down;
   line["bytes_up"] = record.bytes_up;
   line["wall_s"] = record.wall_s;
@@ -175,6 +193,7 @@ std::string SummaryText(const RunHeading& heading, const RunSummary& summary) {
   object["dropped"] = summary.dropped;
   object["parameters"] = summary.parameters;
   object["wall_s"] = summary.wall_s;
+  if (summary.privacy) AddPrivacy(object, *summary.privacy);
   AddMethod(object, summary.main, heading.classification);
   object["baselines"] = ordered_json::object();
   for (const MethodSummary& baseline : summary.baselines) {

@@ -7,6 +7,7 @@
 #include "fedmeta/records/report_data.h"
 #include "fedmeta/records/report_html.h"
 #include "fedmeta/records/report_outcome.h"
+#include "fedmeta/records/report_privacy.h"
 #include "fedmeta/records/words.h"
 
 namespace fedmeta {
@@ -77,12 +78,12 @@ Result<std::string> MakeReport(const std::filesystem::path& run_dir,
       "</style></head>\n<body><main><h1>" + Escaped(data.experiment) + "</h1><p class=\"result\">" +
       Escaped(Unbroken(result.sentence)) + "</p>";
   html += Facts(data, result);
-  html +=
-      "<p class=\"privacy\">Privacy: plain sums; secure aggregation not used, differential "
-      "privacy not used. The coordinator sees each site\u2019s update.</p>\n";
+  html += "<p class=\"privacy\">Privacy: plain sums; secure aggregation not used, " +
+          Escaped(DifferentialPrivacyText(data)) +
+          ". The coordinator sees each site\u2019s update.</p>\n";
   html += WorthSection(data) + SitesSection(data) + ExamplesSection(data);
   html += ConvergenceSection(data) + ParticipationSection(data) + TimeSection(data) +
-          BytesSection(data);
+          BytesSection(data) + PrivacySection(data);
   return html + Appendix(data) + "</main></body></html>\n";
 }
 

@@ -123,6 +123,29 @@ MethodSummary ParseMethod(const ordered_json& object) {
   return method;
 }
 
+std::optional<PrivacySummary> ParsePrivacy(const ordered_json& object) {
+  const auto found = object.find("privacy");
+  if (found == object.end() || !found->is_object()) return std::nullopt;
+  PrivacySummary privacy{.mode = Text(*found, "mode"),
+                         .unit = Text(*found, "unit"),
+                         .epsilon = {},
+                         .delta = Number(*found, "delta"),
+                         .clip = Number(*found, "clip"),
+                         .noise_multiplier = Number(*found, "noise_multiplier"),
+                         .releases = Whole<std::uint64_t>(*found, "releases"),
+                         .budget_epsilon = {},
+                         .budget_delta = 0,
+                         .assumption = Text(*found, "assumption")};
+  if (const double epsilon = Number(object, "epsilon"); std::isfinite(epsilon)) {
+    privacy.epsilon = epsilon;
+  }
+  if (const auto budget = found->find("budget"); budget != found->end() && budget->is_object()) {
+    privacy.budget_epsilon = Number(*budget, "epsilon");
+    privacy.budget_delta = Number(*budget, "delta");
+  }
+  return privacy;
+}
+
 RunSummary ParseSummary(const ordered_json& object) {
   RunSummary summary;
   const std::string status = Text(object, "status");
@@ -137,6 +160,7 @@ RunSummary ParseSummary(const ordered_json& object) {
   summary.dropped = Whole<std::uint64_t>(object, "dropped");
   summary.wall_s = Number(object, "wall_s");
   summary.tested_on_training_sites = Text(object, "tested_on") == "training_sites";
+  summary.privacy = ParsePrivacy(object);
   summary.main = ParseMethod(object);
   if (const auto baselines = object.find("baselines"); baselines != object.end())
     for (const ordered_json& baseline : *baselines)
@@ -162,6 +186,7 @@ RoundLineData ParseRound(const ordered_json& line) {
   round.bytes_down = Number(line, "bytes_down");
   round.bytes_up = Number(line, "bytes_up");
   round.wall_s = Number(line, "wall_s");
+  round.epsilon = Number(line, "epsilon");
   if (const auto parts = line.find("parts"); parts != line.end() && parts->is_object())
     for (const auto& [part, seconds] : parts->items())
       if (seconds.is_number()) round.parts_s[part] = seconds.get<double>();

@@ -20,6 +20,7 @@ struct RoundLineData {
   std::vector<std::string> cohort, reported;
   std::vector<DroppedClient> dropped;
   double loss = 0, accuracy = 0, bytes_down = 0, bytes_up = 0, wall_s = 0;
+  double epsilon = 0;  ///< NaN where the line has none
   std::map<std::string, double> parts_s;
 };
 

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "fedmeta/configs/loader.h"
+#include "fedmeta/privacy/privacy_account.h"
 #include "fedmeta/protocol/dictionary.h"
 #include "fedmeta/records/safetensors.h"
 #include "fedmeta/simulator/sites.h"
@@ -108,6 +109,11 @@ Result<Leg> PrepareLeg(const v1::Experiment& experiment, const LearnRegistries& 
   if (!experiment.data().features().empty()) {
     *assignment.mutable_dictionary() = DictionaryOf(experiment.data());
   }
+  const bool is_private = experiment.privacy().has_differential_privacy();
+  if (is_private) {
+    *assignment.mutable_differential_privacy() =
+        PrivacyTermsOf(experiment.privacy().differential_privacy());
+  }
 
   FEDMETA_ASSIGN_OR_RETURN(const auto model, MakeModel(registries.models, assignment.model(),
                                                        {.input_shape = shape.input_shape,
@@ -126,7 +132,8 @@ Result<Leg> PrepareLeg(const v1::Experiment& experiment, const LearnRegistries& 
   leg.method = choice.name();
   leg.main = main;
   leg.trains = learner->trains();
-  leg.maximum_weight = learner->maximum_weight();
+  // A weight would say how much data a site has, and multiply what one client can add.
+  leg.maximum_weight = is_private ? 1.0 : learner->maximum_weight();
   leg.adaptation_rate = learner->default_adaptation_rate();
   FEDMETA_ASSIGN_OR_RETURN(leg.layout, learner->DescribeState(*model));
   assignment.set_layout_fingerprint(leg.layout.fingerprint().bytes());

@@ -35,7 +35,8 @@ class Simulation::Implementation {
         recorder_(options_.legs, options_.experiment.federation().rounds(), store, run.lease,
                   observer),
         engine_(options_.experiment, FactsOf(options_.legs), SmallGroups::kShow),
-        history_(std::move(run.history)) {
+        history_(std::move(run.history)),
+        charged_(run.charged) {
     for (std::size_t i = 0; i < data_.partition->clients(); ++i)
       index_of_.emplace(data_.partition->name(i), i);
   }
@@ -54,7 +55,7 @@ class Simulation::Implementation {
 
   Result<RunSummary> Run(std::stop_token stop) {
     // All virtual clients are there at once: nobody is awaited.
-    FEDMETA_RETURN_IF_ERROR(engine_.Restore(std::move(history_), {}));
+    FEDMETA_RETURN_IF_ERROR(engine_.Restore(std::move(history_), {}, charged_));
     for (std::size_t i = 0; i < data_.partition->clients(); ++i) {
       Hand(ClientJoined{.client = ClientId(data_.partition->name(i)),
                         .role = data_.partition->role(i)});
@@ -254,6 +255,7 @@ class Simulation::Implementation {
   RunRecorder recorder_;
   ExperimentEngine engine_;
   std::vector<AttemptRecord> history_;
+  const std::uint64_t charged_;
   std::unordered_map<std::string, std::size_t> index_of_;
   std::shared_ptr<const LegRuntime> runtime_;
   ExperimentId leg_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -55,6 +56,9 @@ struct LearnContext {
   /// Null: on the calling thread. Its threads start with UseOneLibtorchThread (libtorch_process.h).
   WorkerPool* pool = nullptr;
   at::Device device = at::kCPU;
+  /// Of training: what stands between the algorithm and its gradients (clipping and noise); empty:
+  /// nothing. Called once a worker.
+  std::function<std::unique_ptr<TaskGradients>(std::unique_ptr<TaskGradients>)> wrap = {};
 };
 
 /// How to adapt to one task.

@@ -172,7 +172,10 @@ std::vector<Result<ClientUpdate>> TaskMeanLearner::ComputeUpdates(
     auto [job, t] = pieces[index];
     try {
       std::unique_ptr<TaskGradients>& own = gradients[worker];
-      if (!own) own = MakeTaskGradients(model, context.objective, context.device, frozen);
+      if (!own) {
+        own = MakeTaskGradients(model, context.objective, context.device, frozen);
+        if (context.wrap) own = context.wrap(std::move(own));
+      }
       const Task task{MoveTo(job->tasks[t].support, context.device),
                       MoveTo(job->tasks[t].query, context.device)};
       std::optional<TaskOutcome>& outcome = job->outcomes[t];
