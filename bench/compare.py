@@ -105,8 +105,17 @@ def start(table, options):
     table.add("fedmeta run, one sinusoid round, CPU s, over a program that only loads LibTorch", floor, ours, ours / floor)
 
 
+def secure_core(table, options):
+    line = json_line(BIN / "secure-core", "--repetitions", options.repetitions)
+    name = f"secure aggregation, {line['members']} x {line['words']:,}"
+    table.add(f"{name}: server, CPU s", "0.5", line["server_s"], line["server_s"] / 0.5, 1, at_most=True)
+    table.add(f"{name}: a client, CPU s", "0.25", line["client_s"], line["client_s"] / 0.25, 1, at_most=True)
+    table.add(f"{name}: its masks over the key stream alone, CPU s", line["floor_s"], line["masking_s"], line["masking_s"] / line["floor_s"],
+              1.6, at_most=True)
+
+
 COMPARISONS = {"sinusoid": sinusoid, "conv4": conv4, "rounds": rounds, "store": store, "start": start, "memory": durability.memory,
-               "resume": durability.resume, "commit": durability.commit}
+               "resume": durability.resume, "commit": durability.commit, "secure-core": secure_core}
 
 
 def main():

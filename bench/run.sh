@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compares fedmeta with PyTorch and with floors, both sides interleaved in one run on this machine, and prints ratios:
-#   bench/run.sh [sinusoid|conv4|rounds|store|start|memory|resume|commit|all] [--repetitions N] [--seconds S] [--json FILE]
+#   bench/run.sh [sinusoid|conv4|rounds|store|start|memory|resume|commit|secure-core|all] [--repetitions N] [--seconds S] [--json FILE]
 # Builds what it needs in build/release. Needs python3-torch; `rounds` also needs ss (Debian's iproute2).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -8,5 +8,5 @@ if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then sed -n '2,4s/^# \{0,1\}//p' 
 
 cd "$root"
 [ -e build/release/build.ninja ] || cmake --preset release
-cmake --build build/release --target fedmeta fedmeta-learn conv4-bench null-learn null-coordinator many-clients tls-floor store-commit empty-torch
+cmake --build build/release --target fedmeta fedmeta-learn conv4-bench null-learn null-coordinator many-clients tls-floor store-commit secure-core empty-torch
 exec /usr/bin/python3 bench/compare.py "$@"
