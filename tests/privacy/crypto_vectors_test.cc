@@ -12,6 +12,8 @@
 #include "fedmeta/privacy/mask_stream.h"
 #include "fedmeta/privacy/process_party.h"
 #include "fedmeta/privacy/secret_rng.h"
+#include "fedmeta/privacy/session_context.h"
+#include "fedmeta/privacy/session_keys.h"
 #include "fedmeta/privacy/shamir.h"
 #include "fedmeta/privacy/share_cipher.h"
 
@@ -195,6 +197,64 @@ TEST(ShamirTest, WhatIsNoShareIsRefused) {
   const std::string large = FromHex("0000000080000000");
   const std::string_view beyond[] = {large, large};
   EXPECT_FALSE(combiner.Combine(beyond, 4).has_value());
+}
+
+// One key a purpose, session and direction: share keys seal with one nonce, so a key that served
+// both directions would seal twice.
+TEST(SessionKeysTest, KeysDifferByPurposeSessionAndDirection) {
+  const SecretBytes agreed = SecretRng().Draw(32);
+  const Digest one = Digest::Of("one"), other = Digest::Of("other");
+  EXPECT_FALSE(ShareKey(agreed, one, "a", "b").Equals(ShareKey(agreed, one, "b", "a")));
+  EXPECT_FALSE(ShareKey(agreed, one, "a", "b").Equals(ShareKey(agreed, other, "a", "b")));
+  EXPECT_FALSE(ShareKey(agreed, one, "a", "bc").Equals(ShareKey(agreed, one, "ab", "c")));
+  EXPECT_TRUE(PairMaskKey(agreed, one, "a", "b").Equals(PairMaskKey(agreed, one, "b", "a")));
+  EXPECT_FALSE(PairMaskKey(agreed, one, "a", "b").Equals(PairMaskKey(agreed, other, "a", "b")));
+  EXPECT_FALSE(PairMaskKey(agreed, one, "a", "b").Equals(ShareKey(agreed, one, "a", "b")));
+  EXPECT_FALSE(SelfMaskKey(agreed, one, "a").Equals(SelfMaskKey(agreed, other, "a")));
+  EXPECT_FALSE(SelfMaskKey(agreed, one, "a").Equals(SelfMaskKey(agreed, one, "b")));
+  EXPECT_NE(SeedCommitment(agreed, "a"), SeedCommitment(agreed, "b"));
+  EXPECT_NE(ShareHash(one, "a", "b", "share"), ShareHash(one, "b", "a", "share"));
+}
+
+TEST(SignedMessageTest, HoldsInItsPlaceAlone) {
+  const ProcessAuthority authority("heart");
+  const auto signer = authority.Admit("site-1");
+  const auto peer = authority.verifier().Verify(signer->certificate()).value();
+  const SessionContext context{.federation = "heart",
+                               .key = {.experiment = ExperimentId("heart/maml"),
+                                       .purpose = Purpose::kTrain,
+                                       .round = 3,
+                                       .attempt = 1,
+                                       .session = 1},
+                               .group = 2};
+  const Digest session = Digest::Of("session"), other_session = Digest::Of("other");
+  const Placed place{.context = context, .message = SessionMessage::kReceipt, .session = &session};
+  v1::SignedMessage message = SignBody(*signer, place, "body").value();
+  EXPECT_TRUE(VerifyBody(*peer, place, message));
+  EXPECT_FALSE(VerifyBody(
+      *peer, {.context = context, .message = SessionMessage::kOpening, .session = &session},
+      message));
+  EXPECT_FALSE(VerifyBody(
+      *peer, {.context = context, .message = SessionMessage::kReceipt, .session = &other_session},
+      message));
+  EXPECT_FALSE(
+      VerifyBody(*peer, {.context = context, .message = SessionMessage::kReceipt}, message));
+  const auto elsewhere = [&](const auto& change) {
+    SessionContext other = context;
+    change(other);
+    return VerifyBody(*peer,
+                      {.context = other, .message = SessionMessage::kReceipt, .session = &session},
+                      message);
+  };
+  EXPECT_FALSE(elsewhere([](auto& c) { c.federation = "lungs"; }));
+  EXPECT_FALSE(elsewhere([](auto& c) { c.key.experiment = ExperimentId("heart/fedavg"); }));
+  EXPECT_FALSE(elsewhere([](auto& c) { c.key.purpose = Purpose::kEvaluate; }));
+  EXPECT_FALSE(elsewhere([](auto& c) { c.key.round = 4; }));
+  EXPECT_FALSE(elsewhere([](auto& c) { c.key.attempt = 2; }));
+  EXPECT_FALSE(elsewhere([](auto& c) { c.key.session = 2; }));
+  EXPECT_FALSE(elsewhere([](auto& c) { c.group = 1; }));
+  message.set_body("another body");
+  EXPECT_FALSE(VerifyBody(*peer, place, message));
 }
 
 // A seeded stream in the place of a secret one does not compile, nor the reverse.

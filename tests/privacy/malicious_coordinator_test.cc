@@ -388,6 +388,37 @@ TEST_F(MaliciousCoordinatorTest, NothingOpensWithoutEveryMembersOwnReceipt) {
       HasSubstr("site-003: the signature of its receipt"));
 }
 
+// A stolen key signs a second receipt: what the victim sent is the victim's to say.
+TEST_F(MaliciousCoordinatorTest, TheOwnReceiptIsTheOneThatWasSent) {
+  v1::OpeningRequest request = UntilOpening(SomeStart());
+  const Digest session = victim().session();
+  const SessionContext context{.federation = kFederation, .key = SomeStart().key};
+  v1::ReceiptBody body;
+  body.set_vector_hash(Digest::Of("another vector").bytes());
+  *request.mutable_receipts(0) =
+      Must(SignBody(*federation_.authority().Admit("site-001"),
+                    {.context = context, .message = SessionMessage::kReceipt, .session = &session},
+                    body.SerializeAsString()));
+  EXPECT_THAT(OpenRefusal(request), HasSubstr("the own receipt is not the one that was sent"));
+}
+
+// Members that see different members are in different sessions, whatever their number.
+TEST_F(MaliciousCoordinatorTest, ASplitViewOpensNothing) {
+  const v1::SessionRoster all = Roster();
+  v1::SessionRoster without = all;
+  without.mutable_members()->RemoveLast();
+  std::vector<v1::Shares> shares(4);
+  for (std::size_t i = 0; i < 4; ++i) {
+    const v1::SessionRoster& told = i == 1 ? without : all;
+    ASSERT_TRUE(
+        shares[i].ParseFromString(Must(federation_[i].client->Share(told.SerializeAsString()))));
+  }
+  shares[1].add_sealed("");
+  EXPECT_NE(federation_[1].client->session(), victim().session());
+  EXPECT_THAT(MaskRefusal(Delivery(shares, 0)),
+              HasSubstr("site-002: the signature of its share hashes"));
+}
+
 // ---- Each phase once
 
 TEST_F(MaliciousCoordinatorTest, APhaseIsAnsweredOnceAndTheSameRequestAlike) {

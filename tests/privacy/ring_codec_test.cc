@@ -200,6 +200,26 @@ TEST_F(RingCodecTest, NoContributionExceedsTheSensitivity) {
   }
 }
 
+// A clip whose product with the scale lies just below a half, where an error of the last bit would
+// round to an integer that is longer than promised.
+TEST_F(RingCodecTest, NoRoundingErrorExceedsTheSensitivity) {
+  const StateLayout one = StateLayout::Create({{.name = "theta",
+                                                .rule = ServerRule::kOptimize,
+                                                .scale = 1,
+                                                .tensors = {{"w", {1}, TensorKind::kBody}}}})
+                              .value();
+  auto options = Options();
+  options.layout = &one;
+  options.update_scale = 1;
+  options.clip = std::nextafter(3.5, 0.0);
+  const RingCodec codec = Make(options);
+  for (int i = 4; i < 5000; ++i) {
+    Contribution contribution = Good();
+    contribution.update = {static_cast<float>(i) * 1.1F};
+    EXPECT_EQ(codec.Encode(contribution).value().Signed(0), 3) << i;
+  }
+}
+
 TEST_F(RingCodecTest, RefusesASumThatDoesNotFitAndNamesWhatDoes) {
   auto options = Options();
   options.update_scale = 0x1p25;
