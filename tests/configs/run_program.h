@@ -15,7 +15,7 @@ struct Outcome {
   std::string err;
 };
 
-/// `fedmeta check` and `fedmeta explain` as a user calls them.
+/// `fedmeta check`, `fedmeta explain` and `fedmeta privacy` as a user calls them.
 inline Outcome RunProgram(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "fedmeta");
   std::vector<char*> argv;
@@ -25,8 +25,9 @@ inline Outcome RunProgram(std::vector<std::string> arguments) {
   ::testing::internal::CaptureStdout();
   ::testing::internal::CaptureStderr();
   Outcome outcome;
-  outcome.code = RunCommands(static_cast<int>(arguments.size()), argv.data(), "fedmeta", "Test.",
-                             {CheckCommand(tables, BuiltinData()), ExplainCommand(tables)});
+  outcome.code = RunCommands(
+      static_cast<int>(arguments.size()), argv.data(), "fedmeta", "Test.",
+      {CheckCommand(tables, BuiltinData()), ExplainCommand(tables), PrivacyCommand(tables)});
   outcome.out = ::testing::internal::GetCapturedStdout();
   outcome.err = ::testing::internal::GetCapturedStderr();
   return outcome;

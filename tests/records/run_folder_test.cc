@@ -333,6 +333,51 @@ TEST_F(RunFolderTest, APausedRunSaysSo) {
   EXPECT_EQ(json::parse(Read(dir_ / "summary.json"))["status"], "paused");
 }
 
+TEST_F(RunFolderTest, PrivacySaysWhatWasSpentInRoundsSummaryAndReport) {
+  const auto folder = Create();
+  ASSERT_TRUE(folder->Started(SampleHeading(run_)).ok());
+  for (std::uint64_t round = 1; round <= 3; ++round) {
+    RoundRecord record = SampleRound(run_, round);
+    record.epsilon = 0.5 * static_cast<double>(round);
+    ASSERT_TRUE(folder->RoundDone(record).ok());
+  }
+  RunSummary summary = SampleSummary(run_);
+  summary.status = RunStatus::kBudgetSpent;
+  summary.privacy = PrivacySummary{.mode = "central",
+                                   .unit = "client",
+                                   .epsilon = 1.5,
+                                   .delta = 1e-6,
+                                   .clip = 1,
+                                   .noise_multiplier = 4,
+                                   .releases = 3,
+                                   .budget_epsilon = 1.75,
+                                   .budget_delta = 1e-6,
+                                   .assumption = "the unit is a client"};
+  ASSERT_TRUE(folder->Finished(summary).ok());
+  EXPECT_EQ(Lines(dir_ / "rounds.jsonl")[2]["epsilon"], 1.5);
+  const json written = json::parse(Read(dir_ / "summary.json"));
+  EXPECT_EQ(written["status"], "budget_spent");
+  EXPECT_EQ(written["epsilon"], 1.5);
+  EXPECT_EQ(written["privacy"]["budget"]["epsilon"], 1.75);
+  EXPECT_EQ(written["privacy"]["releases"], 3);
+  const std::string page = Read(dir_ / "report.html");
+  EXPECT_TRUE(page.find("differential privacy central, unit: a client, epsilon 1.50 at delta") !=
+              std::string::npos);
+  EXPECT_TRUE(page.find("Epsilon 1.500 at delta 1e-06 for 3 releases, of a budget of 1.750") !=
+              std::string::npos);
+}
+
+TEST_F(RunFolderTest, WithoutPrivacyNothingIsSaidOfEpsilon) {
+  const auto folder = Create();
+  ASSERT_TRUE(folder->Started(SampleHeading(run_)).ok());
+  ASSERT_TRUE(folder->RoundDone(SampleRound(run_, 1)).ok());
+  ASSERT_TRUE(folder->Finished(SampleSummary(run_)).ok());
+  EXPECT_FALSE(Lines(dir_ / "rounds.jsonl")[0].contains("epsilon"));
+  EXPECT_FALSE(json::parse(Read(dir_ / "summary.json")).contains("privacy"));
+  EXPECT_TRUE(Read(dir_ / "report.html").find("differential privacy not used") !=
+              std::string::npos);
+}
+
 TEST_F(RunFolderTest, TakesAFolderThatHoldsOtherThings) {
   std::filesystem::create_directories(dir_ / "pki");
   EXPECT_TRUE(RunFolder::Create(Options(), clock_).ok());
