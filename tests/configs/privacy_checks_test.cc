@@ -99,20 +99,14 @@ TEST(PrivacyChecksTest, ColludersAreOfDistributedNoise) {
       HasSubstr("assumed_colluders is for mode distributed, which is central; remove it"));
 }
 
-TEST(PrivacyChecksTest, DistributedNoiseNeedsSecureAggregation) {
-  const std::string keys = "mode: distributed, clip: 1, noise_multiplier: 2";
-  EXPECT_THAT(Problems(Private(keys)),
-              HasSubstr("mode distributed needs privacy.secure_aggregation.mode secure, which is "
-                        "auto: without it the coordinator would see each site's own part of the "
-                        "noise; nearest is central"));
-  const auto secure = [&](const std::string& more) {
-    return With(Private(keys + more), "privacy: {diff",
-                "privacy: {secure_aggregation: {mode: secure}, diff");
+TEST(PrivacyChecksTest, SumsThatCannotCarryNoiseAreRefusedWithTheNearest) {
+  EXPECT_THAT(Problems(Private("mode: distributed, clip: 1, noise_multiplier: 2")),
+              HasSubstr("mode distributed is not available in this release"));
+  const auto secure = [](const std::string& yaml) {
+    return With(yaml, "privacy: {diff", "privacy: {secure_aggregation: {mode: secure}, diff");
   };
-  EXPECT_EQ(Problems(secure("")), "no problem");
-  EXPECT_EQ(Problems(secure(", assumed_colluders: 1")), "no problem");
-  EXPECT_THAT(Problems(secure(", assumed_colluders: 2")),
-              HasSubstr("assumed_colluders must be <= 1, what a session of 5 members withstands"));
+  EXPECT_THAT(Problems(secure(Private("mode: central, clip: 1, noise_multiplier: 2"))),
+              HasSubstr("take plain sums, or mode local, which goes with either"));
 }
 
 std::string Local(const std::string& algorithm = "fomaml") {
