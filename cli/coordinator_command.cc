@@ -60,6 +60,13 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
   FEDMETA_ASSIGN_OR_RETURN(const auto config, loader.LoadCoordinator(arguments.file));
   FEDMETA_ASSIGN_OR_RETURN(const auto experiment,
                            loader.LoadExperiment(config->experiment(), arguments.overrides));
+  if (experiment->privacy().differential_privacy().sampling() == "poisson") {
+    return Error(ErrorCode::kInvalidArgument,
+                 config->experiment() +
+                     ": privacy.differential_privacy.sampling poisson is for simulations: a live "
+                     "coordinator chooses whom it asks, so nothing is gained by chance; set it to "
+                     "none");
+  }
   const std::unique_ptr<Logger> logger = MakeLogger(config->log(), clock);
   FEDMETA_ASSIGN_OR_RETURN(
       const std::shared_ptr<LiveIdentity> identity,

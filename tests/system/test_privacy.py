@@ -145,6 +145,19 @@ class PrivacyTest(unittest.TestCase):
         self.assertTrue(all(line["query_loss"] is None for line in rounds), "nothing but the update leaves")
         self.assertNotIn("epsilon", rounds[-1])
 
+    def test_a_live_coordinator_gains_nothing_by_sampling(self):
+        self.use(CENTRAL % ", sampling: poisson")
+        self.federation.write("coordinator.yaml", """\
+listen: "127.0.0.1:0"
+identity: {certificate: c.pem, key: c.key, trust: ca.pem}
+experiment: experiment.yaml
+initial_state: initial.safetensors
+members: ["spiffe://shapes/client/*"]
+""")
+        refused = self.federation.run("coordinator", "coordinator.yaml", check=False)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("sampling poisson is for simulations", refused.stderr)
+
     def ledger(self, number):
         path = self.federation.dir / "sites" / f"site-{number}" / "state" / "privacy_ledger.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()]
