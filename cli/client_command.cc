@@ -10,10 +10,23 @@
 #include "fedmeta/configs/loader.h"
 #include "fedmeta/core/file.h"
 #include "fedmeta/identity/live_identity.h"
+#include "fedmeta/site/audit_witness.h"
+#include "fedmeta/site/control_socket.h"
+#include "fedmeta/site/site_control.h"
 #include "fedmeta/transport/coordinator_link.h"
 
 namespace fedmeta {
 namespace {
+
+Result<std::unique_ptr<SiteControl>> OpenControl(const v1::ClientFile& config,
+                                                 const IdentityUri& identity, const Clock& clock) {
+  SiteControl::Options options{.policy = config.policy(),
+                               .hours = ParseDayHours(config.resources().hours()),
+                               .state_dir = config.state_dir(),
+                               .site = {.identity = identity, .data = {}}};
+  for (const auto& [name, data] : config.data()) options.site.data.emplace(name, RoleOf(data));
+  return SiteControl::Open(std::move(options), clock);
+}
 
 Status RunClient(const LearnProgram& program, const std::string& file, std::stop_token stop) {
   const SystemClock clock;
@@ -43,6 +56,18 @@ Status RunClient(const LearnProgram& program, const std::string& file, std::stop
     if (!source.ok()) return source.error().WithContext("data." + name);
     options.data.emplace(name, SiteSource{.source = std::move(*source), .role = RoleOf(data)});
   }
+  FEDMETA_ASSIGN_OR_RETURN(const auto control,
+                           OpenControl(*config, identity->credentials()->identity, clock));
+  FEDMETA_ASSIGN_OR_RETURN(
+      const auto socket,
+      ControlSocket::Start(
+          {.path = ControlSocketPath(config->state_dir()),
+           .answer = [&](std::string_view request,
+                         const std::string& who) { return control->Answer(request, who); }},
+          *logger));
+  FEDMETA_ASSIGN_OR_RETURN(const auto witness,
+                           AuditWitness::Open(config->state_dir(), *identity, clock));
+  options.witness = witness.get();
   MetricRegistry registry;
   ClientMetrics metrics(clock, registry);
   FEDMETA_ASSIGN_OR_RETURN(const auto link,
@@ -64,7 +89,7 @@ Status RunClient(const LearnProgram& program, const std::string& file, std::stop
                    {.listen = {}, .unhealthy = [] { return ""; }, .not_ready = not_ready}, registry,
                    *logger));
   const std::unique_ptr<CoordinatorLink> counted = metrics.Wrap(*link);
-  ClientRunner runner(std::move(options), *counted, clock, *logger);
+  ClientRunner runner(std::move(options), *control, *counted, clock, *logger);
   return runner.Run(stop);
 }
 

@@ -7,10 +7,12 @@
 namespace fedmeta {
 
 // Subcommands that need no LibTorch; one file each.
+Command AuditCommand();
 Command CheckCommand(const PluginTables& tables, const DataRegistry& data);
 Command ExplainCommand(const PluginTables& tables);
 Command PkiCommand();
 Command PrivacyCommand(const PluginTables& tables);
 Command ReportCommand();
+Command SiteCommand(const PluginTables& tables);
 
 }  // namespace fedmeta

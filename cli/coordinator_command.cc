@@ -7,6 +7,8 @@
 #include <thread>
 #include <unistd.h>
 
+#include "fedmeta/cli/coordinator_backup.h"
+#include "fedmeta/cli/coordinator_files.h"
 #include "fedmeta/cli/experiment_digest.h"
 #include "fedmeta/cli/log_options.h"
 #include "fedmeta/cli/monitoring.h"
@@ -15,8 +17,11 @@
 #include "fedmeta/cli/stop_signal.h"
 #include "fedmeta/cli/transport_limits.h"
 #include "fedmeta/configs/loader.h"
+#include "fedmeta/coordinator/audit_log.h"
 #include "fedmeta/coordinator/coordinator_metrics.h"
 #include "fedmeta/coordinator/live_coordinator.h"
+#include "fedmeta/coordinator/offer.h"
+#include "fedmeta/core/file.h"
 #include "fedmeta/identity/live_identity.h"
 #include "fedmeta/metrics/run_metrics.h"
 #include "fedmeta/protocol/version.h"
@@ -38,6 +43,7 @@ constexpr std::chrono::milliseconds kProbeTime{1'000};
 struct CoordinatorArguments {
   std::string file;
   std::vector<std::string> overrides;
+  std::string new_epoch;
 };
 
 std::vector<std::string> NamesOf(const std::vector<Leg>& legs) {
@@ -51,6 +57,13 @@ std::string WhyUnhealthy(LiveCoordinator& coordinator) {
   coordinator.Probe([answered] { answered->set_value(); });
   if (answered->get_future().wait_for(kProbeTime) == std::future_status::ready) return {};
   return "the engine has not answered for " + std::to_string(kProbeTime.count()) + " ms";
+}
+
+/// For those who get the run folder.
+Status CopyAudit(const std::filesystem::path& file, const std::filesystem::path& out) {
+  if (file == out / "audit.jsonl") return {};
+  FEDMETA_ASSIGN_OR_RETURN(const std::string content, ReadFile(file));
+  return WriteFileAtomically(out / "audit.jsonl", std::string_view(content));
 }
 
 Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegistry& server,
@@ -77,7 +90,7 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
       ReadLegs(config->initial_state(), InitialStateDigest(*experiment, schema)));
 
   const ExperimentId run(experiment->name());
-  const std::filesystem::path beside = std::filesystem::absolute(arguments.file).parent_path();
+  const std::filesystem::path beside = FolderOfFile(arguments.file);
   FEDMETA_ASSIGN_OR_RETURN(const std::optional<std::filesystem::path> store_path,
                            StorePath(config->store(), beside));
   FEDMETA_ASSIGN_OR_RETURN(const std::unique_ptr<RoundStore> store,
@@ -122,13 +135,31 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
   const std::unique_ptr<RunObserver> observer = MakeObserverChain(std::move(observers));
   FEDMETA_ASSIGN_OR_RETURN(OpenedRun opened, OpenRun(*store, run));
   FEDMETA_RETURN_IF_ERROR(WriteDescription(*store, opened.lease, description));
+  std::string epoch;
+  std::uint64_t epoch_number = 1;
+  if (store_path) {
+    const StoreFiles files{.store = *store_path, .audit = {}};
+    FEDMETA_ASSIGN_OR_RETURN(epoch_number, EpochOf(files.epoch()));
+    if (epoch_number > 1) {
+      FEDMETA_ASSIGN_OR_RETURN(epoch, ReadFile(files.epoch()));
+    }
+  }
+  const std::filesystem::path audit_file = AuditFile(*config, store_path, out);
+  FEDMETA_ASSIGN_OR_RETURN(
+      const auto audit,
+      AuditLog::Open({.file = audit_file, .epoch = epoch_number}, *identity, clock));
+  const Digest offer = ExperimentOffer(*experiment, legs).hash();
+  FEDMETA_RETURN_IF_ERROR(audit->Reconcile(opened.history));
+  FEDMETA_RETURN_IF_ERROR(audit->Started(experiment->name(), offer, before.has_value()));
   FEDMETA_ASSIGN_OR_RETURN(
       const auto coordinator,
       LiveCoordinator::Create({.experiment = *experiment,
                                .limits = config->limits(),
                                .legs = std::move(legs),
                                .registry = server,
-                               .stored = MakeStoreMetrics(registry)},
+                               .stored = MakeStoreMetrics(registry),
+                               .audit = audit.get(),
+                               .epoch = epoch},
                               std::move(opened), *store, *observer, clock, *logger));
   const auto metrics =
       CoordinatorMetrics::Create(*coordinator, config->limits().staging_slots(), registry);
@@ -142,6 +173,8 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
   const std::string host = config->listen().substr(0, config->listen().rfind(':'));
   std::printf("listening on %s:%d as %s\n", host.c_str(), grpc->port(),
               identity->credentials()->identity.ToString().c_str());
+  std::printf("experiment %s, which sites approve as %s\n", experiment->name().c_str(),
+              offer.hex().c_str());
   if (const auto warning = identity->Warning()) std::printf("warning: %s\n", warning->c_str());
   std::fflush(stdout);
   Monitored monitored{.clock = clock,
@@ -169,7 +202,25 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
   Result<RunSummary> summary = coordinator->Wait(before ? kFarewellAfterRestartMs : kFarewellMs);
   serving = false;
   grpc->Stop(kGraceMs);
+  FEDMETA_RETURN_IF_ERROR(CopyAudit(audit_file, out));
   return summary;
+}
+
+/// What the words after the file ask for: nothing else than overrides is to run it.
+std::function<Status()> StoreAction(const PluginTables& schema,
+                                    const CoordinatorArguments& arguments) {
+  const std::vector<std::string>& words = arguments.overrides;
+  if (words.empty() || (words.front() != "backup" && words.front() != "restore")) return nullptr;
+  if (words.size() != 2) {
+    return [action = words.front()] {
+      return Error(ErrorCode::kInvalidArgument, action + " needs one folder");
+    };
+  }
+  if (words.front() == "backup")
+    return [&] { return BackUpCoordinator(schema, arguments.file, arguments.overrides[1]); };
+  return [&] {
+    return RestoreCoordinator(schema, arguments.file, arguments.overrides[1], arguments.new_epoch);
+  };
 }
 
 }  // namespace
@@ -182,8 +233,15 @@ Command CoordinatorCommand(const PluginTables& schema, const ServerRegistry& ser
             const auto arguments = std::make_shared<CoordinatorArguments>();
             app.add_option("file", arguments->file, "COORDINATOR.yaml")->required();
             app.add_option("overrides", arguments->overrides,
-                           "key.path=value ... of the experiment");
+                           "key.path=value ... of the experiment; or: backup FOLDER; or: "
+                           "restore FOLDER --new-epoch EPOCHFILE");
+            app.add_option("--new-epoch", arguments->new_epoch,
+                           "With restore: what `fedmeta pki epoch` made");
             return [schema, server, arguments] {
+              if (const auto action = StoreAction(schema, *arguments)) {
+                const Status done = action();
+                return done.ok() ? 0 : ReportError(done.error());
+              }
               const StopSignal stop;
               const Result<RunSummary> summary =
                   RunCoordinator(schema, server, *arguments, stop.token());

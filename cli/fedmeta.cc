@@ -53,6 +53,6 @@ int main(int argc, char** argv) {
        Delegated("coordinator", "Coordinate a live federation.", "fedmeta-coordinator", argv),
        Delegated("client", "Run a site.", kLearn, argv),
        Delegated("adapt", "Adapt a trained model to one site's data.", kLearn, argv),
-       ReportCommand(), PkiCommand(), CheckCommand(schema, BuiltinData()), ExplainCommand(schema),
-       PrivacyCommand(schema)});
+       ReportCommand(), PkiCommand(), SiteCommand(schema), AuditCommand(),
+       CheckCommand(schema, BuiltinData()), ExplainCommand(schema), PrivacyCommand(schema)});
 }

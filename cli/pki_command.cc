@@ -8,10 +8,14 @@
 
 #include "fedmeta/cli/commands.h"
 #include "fedmeta/core/clock.h"
+#include "fedmeta/core/file.h"
 #include "fedmeta/core/text.h"
 #include "fedmeta/identity/authority.h"
 #include "fedmeta/identity/renewal.h"
 #include "fedmeta/identity/revocation.h"
+#include "fedmeta/identity/signature.h"
+#include "fedmeta/protocol/audit_chain.h"
+#include "fedmeta/v1/audit.pb.h"
 
 namespace fedmeta {
 namespace {
@@ -289,6 +293,52 @@ int ShowRevocationLists(const std::string& file, bool json) {
   return 0;
 }
 
+Run SetUpEpoch(CLI::App& app) {
+  struct Arguments {
+    std::string authority, coordinator, out, reason;
+    std::uint64_t number = 2;
+  };
+  CLI::App* action = AddAction(
+      app, "epoch",
+      "Signs a new epoch: sites then accept a coordinator whose state was restored from a backup.",
+      "fedmeta pki epoch --authority authority --coordinator spiffe://heart/coordinator/fed "
+      "--number 2 --reason 'disk lost' --out epoch-2");
+  const auto arguments = std::make_shared<Arguments>();
+  action->add_option("--authority", arguments->authority, "Folder that `fedmeta pki init` made")
+      ->required();
+  action->add_option("--coordinator", arguments->coordinator, "Its identity")->required();
+  action
+      ->add_option("--number", arguments->number,
+                   "Above every earlier one; a coordinator that was never restored is of epoch 1")
+      ->required()
+      ->check(CLI::Range(std::uint64_t{2}, std::uint64_t{1'000'000'000}));
+  action->add_option("--reason", arguments->reason, "For people");
+  action->add_option("--out", arguments->out, "Where it is written")->required();
+  return [arguments] {
+    const SystemClock clock;
+    const auto identity = IdentityUri::Parse(arguments->coordinator);
+    if (!identity.ok()) return ReportError(identity.error().WithContext("--coordinator"));
+    v1::Epoch epoch;
+    epoch.set_coordinator(identity.value().ToString());
+    epoch.set_number(arguments->number);
+    epoch.set_made_ms(static_cast<std::uint64_t>(clock.Wall().time_since_epoch().count()));
+    epoch.set_reason(arguments->reason);
+    v1::SignedEpoch signed_epoch;
+    signed_epoch.set_epoch(epoch.SerializeAsString());
+    const auto signature =
+        SignAsAuthority(arguments->authority, kEpochDomain, signed_epoch.epoch());
+    if (!signature.ok()) return ReportError(signature.error());
+    signed_epoch.set_signature(signature.value());
+    const Status written =
+        WriteFileAtomically(arguments->out, std::string_view(signed_epoch.SerializeAsString()));
+    if (!written.ok()) return ReportError(written.error());
+    std::printf("%s  epoch %llu of %s; give it to the coordinator (restore --new-epoch)\n",
+                arguments->out.c_str(), static_cast<unsigned long long>(arguments->number),
+                epoch.coordinator().c_str());
+    return 0;
+  };
+}
+
 Run SetUpShow(CLI::App& app) {
   struct Arguments {
     std::string file;
@@ -328,7 +378,8 @@ Command PkiCommand() {
             const std::vector<std::pair<std::string, Run>> actions = {
                 {"init", SetUpInit(app)},     {"request", SetUpRequest(app)},
                 {"sign", SetUpSign(app)},     {"renew", SetUpRenew(app)},
-                {"revoke", SetUpRevoke(app)}, {"show", SetUpShow(app)}};
+                {"revoke", SetUpRevoke(app)}, {"epoch", SetUpEpoch(app)},
+                {"show", SetUpShow(app)}};
             return [&app, actions] {
               for (const auto& [name, run] : actions) {
                 if (app.got_subcommand(name)) return run();

@@ -11,6 +11,7 @@
 
 #include "fedmeta/client/client_state_store.h"
 #include "fedmeta/client/data/table_report.h"
+#include "fedmeta/client/participation.h"
 #include "fedmeta/client/site_privacy_ledger.h"
 #include "fedmeta/client/trainer.h"
 #include "fedmeta/core/bytes.h"
@@ -89,15 +90,32 @@ struct SiteTable {
 
 class ClientRunner::Implementation {
  public:
-  Implementation(Options options, CoordinatorLink& link, const Clock& clock, Logger& logger)
+  Implementation(Options options, SiteControl& control, CoordinatorLink& link, const Clock& clock,
+                 Logger& logger)
       : options_(std::move(options)),
+        control_(control),
         link_(link),
         clock_(clock),
         logger_(logger),
         pool_(MakeLearningPool(options_.threads)),
-        kept_(options_.state_dir / "kept") {}
+        kept_(options_.state_dir / "kept"),
+        participation_({.control = control,
+                        .link = link,
+                        .outbound = options_.state_dir / "outbound.jsonl",
+                        .clock = clock,
+                        .logger = logger,
+                        .leave = end_}) {}
 
   Status Run(std::stop_token stop) {
+    const std::stop_callback forward(stop, [this] { end_.request_stop(); });
+    const Status status = Serve(end_.get_token());
+    if (!control_.left() || stop.stop_requested()) return status;
+    logger_.Log(LogLevel::kInfo, "left", {{"client", options_.name}});
+    return {};
+  }
+
+ private:
+  Status Serve(std::stop_token stop) {
     FEDMETA_RETURN_IF_ERROR(Join(stop));
     v1::NextRequest request;
     for (;;) {
@@ -107,8 +125,14 @@ class ClientRunner::Implementation {
         if (instruction.error().code() != ErrorCode::kFailedPrecondition)
           return instruction.error();
         // The coordinator was restarted and does not know this client any more.
+        request.clear_countersignature();
         FEDMETA_RETURN_IF_ERROR(Join(stop));
         continue;
+      }
+      if (AuditWitness* witness = options_.witness; witness != nullptr) {
+        if (!instruction->audit_head().empty())
+          FEDMETA_RETURN_IF_ERROR(witness->Take(instruction->audit_head()));
+        request.set_countersignature(witness->TakeCountersignature());
       }
       last_counted_ = {instruction->last_counted().begin(), instruction->last_counted().end()};
       if (instruction->has_plan()) {
@@ -122,8 +146,10 @@ class ClientRunner::Implementation {
           if (budget_spent_) return *budget_spent_;
           return {};
         }
+        const Result<RoundKey> key = FromMessage(closed.key());
+        if (closed.counted() && key.ok() && options_.witness != nullptr)
+          FEDMETA_RETURN_IF_ERROR(options_.witness->Counted(*key));
         if (!closed.counted()) {
-          const Result<RoundKey> key = FromMessage(closed.key());
           logger_.Log(LogLevel::kWarning, "not_counted",
                       {{"key", key.ok() ? key->ToString() : ""}, {"reason", closed.reason()}});
         }
@@ -131,16 +157,19 @@ class ClientRunner::Implementation {
     }
   }
 
- private:
   Status Join(std::stop_token stop) {
     v1::ClientHello hello;
     *hello.mutable_version() = OwnVersion();
     for (const auto& [name, data] : options_.data) (*hello.mutable_data())[name] = data.role;
+    hello.set_decides_on_offer(true);
+    if (options_.witness != nullptr) hello.set_audit_place(options_.witness->place());
+    hello.set_disclose_metrics(control_.disclose().metrics() == "named");
     FEDMETA_ASSIGN_OR_RETURN(welcome_, link_.Join(hello, stop));
     FEDMETA_RETURN_IF_ERROR(CheckCoordinatorVersion(welcome_.version()));
+    if (options_.witness != nullptr) FEDMETA_RETURN_IF_ERROR(options_.witness->Joined(welcome_));
     logger_.Log(LogLevel::kInfo, "joined",
                 {{"client", options_.name}, {"coordinator", welcome_.version().program()}});
-    return {};
+    return participation_.Joined(welcome_, stop);
   }
 
   // Only what ends the client is an error; what ends this attempt is logged and, where it is ours,
@@ -154,6 +183,8 @@ class ClientRunner::Implementation {
     *request.mutable_seen() = plan->message().key();
     const std::string key = plan->key().ToString();
     logger_.Log(LogLevel::kDebug, "plan", {{"key", key}});
+    if (options_.witness != nullptr) FEDMETA_RETURN_IF_ERROR(options_.witness->Check(*plan));
+    if (!participation_.Admits(*plan, stop)) return {};
     Heartbeat heartbeat(link_, plan->message().key(),
                         Duration(std::max<std::uint64_t>(100, welcome_.heartbeat_ms())));
     const Status done = Attempt(*plan, heartbeat, stop);
@@ -171,6 +202,15 @@ class ClientRunner::Implementation {
     *report.mutable_key() = plan->message().key();
     report.mutable_failed()->set_code(std::string(ErrorCodeName(error.code())));
     report.mutable_failed()->set_reason(error.message());
+    // Where even that cannot be recorded, the coordinator still hears why nothing comes.
+    [[maybe_unused]] const Status recorded =
+        Record("outbound.jsonl", {{"time", FormatUtc(clock_.Wall())},
+                                  {"experiment", plan->key().experiment.value()},
+                                  {"round", plan->key().round},
+                                  {"attempt", plan->key().attempt},
+                                  {"kind", "failure"},
+                                  {"fields", {{"reason", error.message()}}},
+                                  {"bytes", report.ByteSizeLong()}});
     const Status sent = link_.Send(report, stop);
     if (!sent.ok() && sent.error().code() == ErrorCode::kCancelled) return sent;
     return {};
@@ -184,13 +224,16 @@ class ClientRunner::Implementation {
       logger_.Log(LogLevel::kInfo, "result_reused", {{"key", plan.key().ToString()}});
     } else {
       latest_ = {};  // its memory is for the next
-      FEDMETA_ASSIGN_OR_RETURN(LegSession * leg, FindLeg(plan, stop));
+      FEDMETA_ASSIGN_OR_RETURN(LegSession * leg, FindLeg(plan));
       FEDMETA_ASSIGN_OR_RETURN(const std::optional<SiteCharge> charge, ChargeOf(plan, *leg));
       if (charge) FEDMETA_RETURN_IF_ERROR(CheckBudget(*charge));
       FEDMETA_RETURN_IF_ERROR(DownloadState(plan, *leg, stop));
       heartbeat.SetPhase("training");
       logger_.Log(LogLevel::kDebug, "training", {{"key", plan.key().ToString()}});
-      const LocalClient self{.name = options_.name, .tasks = leg->tasks.get(), .kept = kept};
+      const LocalClient self{.name = options_.name,
+                             .tasks = leg->tasks.get(),
+                             .kept = kept,
+                             .disclose = &control_.disclose()};
       std::vector<Result<ClientResult>> results =
           ExecutePlan(plan, *leg->runtime, state_, {&self, 1}, *pool_);
       FEDMETA_ASSIGN_OR_RETURN(ClientResult result, std::move(results.front()));
@@ -257,14 +300,13 @@ class ClientRunner::Implementation {
     return std::nullopt;
   }
 
-  Result<LegSession*> FindLeg(const RoundPlan& plan, std::stop_token stop) {
+  Result<LegSession*> FindLeg(const RoundPlan& plan) {
     const auto found = legs_.find(plan.assignment_hash());
     if (found != legs_.end()) return &found->second;
-    std::string bytes(plan.message().assignment_size(), '\0');
-    FEDMETA_RETURN_IF_ERROR(
-        link_.Download(plan.assignment_hash(), std::as_writable_bytes(std::span(bytes)), stop));
+    // The plan was admitted, so that its assignment is one of the offer's.
+    std::optional<std::string> bytes = control_.FindAssignment(plan.assignment_hash());
     v1::Assignment assignment;
-    if (!assignment.ParseFromString(bytes))
+    if (!bytes || !assignment.ParseFromString(*bytes))
       return Error(ErrorCode::kInvalidArgument, "assignment: not a protobuf message of its kind");
     const auto data = options_.data.find(assignment.data());
     if (data == options_.data.end()) {
@@ -282,7 +324,8 @@ class ClientRunner::Implementation {
         MakeTaskGenerator(options_.registries.data, assignment.tasks(), source,
                           view ? &*view : nullptr, options_.name, assignment.seed()));
     FEDMETA_ASSIGN_OR_RETURN(
-        session.runtime, LegRuntime::Create(options_.registries, std::move(bytes), *session.tasks));
+        session.runtime,
+        LegRuntime::Create(options_.registries, *std::move(bytes), *session.tasks));
     return &legs_.emplace(plan.assignment_hash(), std::move(session)).first->second;
   }
 
@@ -338,10 +381,19 @@ class ClientRunner::Implementation {
                                  {"round", plan.key().round},
                                  {"attempt", plan.key().attempt},
                                  {"kind", plan.message().has_train() ? "update" : "metrics"},
+                                 {"fields", FieldsOf(plan)},
                                  {"bytes", payload.size()},
                                  {"sha256", digest.hex()}};
     FEDMETA_RETURN_IF_ERROR(Record("outbound.jsonl", line));
-    return link_.Upload(header, payload, stop);
+    return participation_.Upload(plan, header, payload, stop);
+  }
+
+  /// What an upload for this plan holds, in numbers.
+  static nlohmann::json FieldsOf(const RoundPlan& plan) {
+    nlohmann::json fields = {{"weight", 1},
+                             {"metrics", MetricCells(plan.message()) * MetricSums::kSize}};
+    if (plan.message().has_train()) fields["update"] = plan.message().state_coordinates();
+    return fields;
   }
 
   Status WriteFigures(const RoundPlan& plan, const std::vector<MetricSums>& metrics) {
@@ -378,6 +430,7 @@ class ClientRunner::Implementation {
   }
 
   const Options options_;
+  SiteControl& control_;
   CoordinatorLink& link_;
   const Clock& clock_;
   Logger& logger_;
@@ -392,11 +445,14 @@ class ClientRunner::Implementation {
   LatestResult latest_;
   std::optional<SitePrivacyLedger> privacy_;  // opened when it is needed
   std::optional<Error> budget_spent_;         // why this site has not taken part to the end
+  std::stop_source end_;                      // of the process, or this site has left
+  Participation participation_;               // last: its thread ends before the rest goes
 };
 
-ClientRunner::ClientRunner(Options options, CoordinatorLink& link, const Clock& clock,
-                           Logger& logger)
-    : implementation_(std::make_unique<Implementation>(std::move(options), link, clock, logger)) {}
+ClientRunner::ClientRunner(Options options, SiteControl& control, CoordinatorLink& link,
+                           const Clock& clock, Logger& logger)
+    : implementation_(
+          std::make_unique<Implementation>(std::move(options), control, link, clock, logger)) {}
 ClientRunner::~ClientRunner() = default;
 
 Status ClientRunner::Run(std::stop_token stop) { return implementation_->Run(stop); }

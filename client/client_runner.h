@@ -11,6 +11,8 @@
 #include "fedmeta/core/clock.h"
 #include "fedmeta/core/logger.h"
 #include "fedmeta/core/result.h"
+#include "fedmeta/site/audit_witness.h"
+#include "fedmeta/site/site_control.h"
 #include "fedmeta/transport/coordinator_link.h"
 #include "fedmeta/v1/policy.pb.h"
 #include "fedmeta/v1/round.pb.h"
@@ -26,7 +28,8 @@ struct SiteSource {
 /// A live client: asks for instructions, downloads, trains, uploads, until the coordinator says
 /// that all is done. A broken connection stops no local work: calls retry inside the link, and a
 /// plan that closed meanwhile is simply left. A further attempt at the same work, as after a
-/// restart of the coordinator, is answered with the result at hand.
+/// restart of the coordinator, is answered with the result at hand. Only what the site allows is
+/// done, and nothing is read for what it does not.
 class ClientRunner {
  public:
   struct Options {
@@ -39,16 +42,20 @@ class ClientRunner {
     std::filesystem::path state_dir;
     /// For each data set, over all experiments; what would pass it is declined. Nothing: no limit.
     std::optional<v1::EpsilonBudget> epsilon_budget = {};
+    /// Remembers the coordinator and countersigns its audit record; null (tests): nobody does.
+    AuditWitness* witness = nullptr;
   };
-  ClientRunner(Options options, CoordinatorLink& link, const Clock& clock, Logger& logger);
+  /// `control`: what this site takes part in; it is asked before anything else happens.
+  ClientRunner(Options options, SiteControl& control, CoordinatorLink& link, const Clock& clock,
+               Logger& logger);
   ~ClientRunner();
   ClientRunner(const ClientRunner&) = delete;
   ClientRunner& operator=(const ClientRunner&) = delete;
 
-  /// Returns when all is done (success), when the federation failed (kFederationFailed with the
-  /// coordinator's reason), on a final refusal, or when asked to stop (kCancelled; what was trained
-  /// is uploaded first if the connection stands). kPermissionDenied at the end where this site's
-  /// privacy budget did not last.
+  /// Returns when all is done or this site has left (success), when the federation failed
+  /// (kFederationFailed with the coordinator's reason), on a final refusal, or when asked to stop
+  /// (kCancelled; what was trained is uploaded first if the connection stands). kPermissionDenied
+  /// at the end where this site's privacy budget did not last.
   Status Run(std::stop_token stop);
 
  private:

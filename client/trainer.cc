@@ -5,6 +5,7 @@
 #include "fedmeta/client/record_private_gradients.h"
 #include "fedmeta/client/task_source.h"
 #include "fedmeta/privacy/contribution_codec.h"
+#include "fedmeta/site/disclosure.h"
 #include "fedmeta/v1/round.pb.h"
 
 namespace fedmeta {
@@ -116,10 +117,14 @@ std::vector<Result<ClientResult>> ExecutePlan(const RoundPlan& plan, const LegRu
       results.emplace_back(contribution.error());
       continue;
     }
+    const v1::Disclose* disclose = clients[results.size()].disclose;
+    std::vector<MetricSums> own = contribution->metrics;
+    if (disclose != nullptr)
+      contribution->metrics = Disclosed(*disclose, std::move(contribution->metrics));
     Result<Bytes> payload = codec->ToWire(*contribution);
     if (payload.ok()) {
       results.emplace_back(ClientResult{.payload = std::move(*payload),
-                                        .metrics = std::move(contribution->metrics),
+                                        .metrics = std::move(own),
                                         .next_kept = std::move(next_kept[results.size()])});
     } else {
       results.emplace_back(payload.error());

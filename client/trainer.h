@@ -12,6 +12,7 @@
 #include "fedmeta/core/result.h"
 #include "fedmeta/core/worker_pool.h"
 #include "fedmeta/protocol/round_plan.h"
+#include "fedmeta/v1/policy.pb.h"
 
 namespace fedmeta {
 
@@ -21,12 +22,13 @@ struct LocalClient {
   TaskGenerator* tasks = nullptr;
   std::span<const std::byte> kept =
       {};  ///< what this client kept for the leg; empty the first time
+  const v1::Disclose* disclose = nullptr;  ///< what of its metrics is uploaded; null: all
 };
 
 struct ClientResult {
   Bytes payload;  ///< to upload: ContributionCodec's wire form
   std::vector<MetricSums>
-      metrics;      ///< this client's own figures, one a metric cell; part of the payload
+      metrics;      ///< this client's own figures, one a metric cell, undisclosed ones included
   Bytes next_kept;  ///< training: what it keeps once the round is committed; empty: nothing
 };
 

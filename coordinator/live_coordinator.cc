@@ -134,12 +134,30 @@ class Live final : public LiveCoordinator {
       if (ready) Execute(engine_.Handle(ClientJoined{client, role}, clock_.Now()));
     });
     joined->welcome.set_offer(offer_.bytes());
+    joined->welcome.set_epoch(options_.epoch);
+    if (options_.audit != nullptr) options_.audit->Seen(client, hello.audit_place());
     done(std::move(joined->welcome));
   }
 
   void Next(const ClientId& client, const v1::NextRequest& request,
             Done<v1::Instruction> done) override {
-    sessions_.Next(client, request, clock_.Now(), std::move(done));
+    if (options_.audit == nullptr) {
+      sessions_.Next(client, request, clock_.Now(), std::move(done));
+      return;
+    }
+    if (!request.countersignature().empty()) {
+      if (const Status good = options_.audit->Countersigned(client, request.countersignature());
+          !good.ok()) {
+        logger_.Log(LogLevel::kWarning, "countersignature_refused",
+                    {{"client", client.value()}, {"reason", good.error().message()}});
+      }
+    }
+    sessions_.Next(client, request, clock_.Now(),
+                   [audit = options_.audit, client,
+                    done = std::move(done)](Result<v1::Instruction> instruction) {
+                     if (instruction.ok()) instruction->set_audit_head(audit->HeadFor(client));
+                     done(std::move(instruction));
+                   });
   }
 
   void Send(const ClientId& client, const v1::Report& report,
@@ -198,6 +216,7 @@ class Live final : public LiveCoordinator {
   Status TakeReady(const ClientId& client) {
     FEDMETA_ASSIGN_OR_RETURN(const std::optional<v1::Role> role, sessions_.SetReady(client, true));
     if (!role) return {};
+    Audit([client](AuditLog& audit) { return audit.Stood(client, ""); });
     asio::post(io_, [this, client, role = *role] {
       Note(client.value() + " takes part");
       Execute(engine_.Handle(ClientJoined{client, role}, clock_.Now()));
@@ -216,6 +235,7 @@ class Live final : public LiveCoordinator {
       return {};
     }
     FEDMETA_RETURN_IF_ERROR(sessions_.SetReady(client, false));
+    Audit([client, rule](AuditLog& audit) { return audit.Stood(client, rule); });
     const std::string reason = Printable(declined.reason());
     const std::string text = (declined.pending() ? "waiting for " : "without ") + client.value() +
                              ": " + rule + (reason.empty() ? "" : ", " + reason);
@@ -302,6 +322,8 @@ class Live final : public LiveCoordinator {
     asio::post(store_thread_, [this, what] {
       const TimePoint began = clock_.Now();
       Result<Digest> written = writer_.Write(what);
+      if (const Status recorded = Recorded(what, written); !recorded.ok())
+        written = recorded.error();
       if (options_.stored) options_.stored(clock_.Now() - began, written.ok());
       asio::post(work_, [this, what, written = std::move(written)] {
         Status status = written.ok() ? Status() : written.error();
@@ -318,6 +340,22 @@ class Live final : public LiveCoordinator {
       });
       if (what.record == Record::kBeginAttempt) writer_.Tidy();
     });
+  }
+
+  /// On the store thread: no commit without its entry in the audit, and no entry before it.
+  Status Recorded(const Persist& what, const Result<Digest>& written) {
+    if (options_.audit == nullptr || !written.ok()) return {};
+    if (what.record == Record::kBeginAttempt)
+      return options_.audit->AttemptBegan(what.plan, what.cohort);
+    AttemptRecord outcome = *what.outcome;
+    outcome.state_hash = *written;
+    return options_.audit->AttemptEnded(outcome, what.plan.hash());
+  }
+
+  /// Adds to the audit on the store thread; a failure ends the run.
+  void Audit(std::function<Status(AuditLog&)> add) {
+    if (options_.audit == nullptr) return;
+    Observe([audit = options_.audit, add = std::move(add)] { return add(*audit); });
   }
 
   void Do(const RunWork& what) {
@@ -358,7 +396,9 @@ class Live final : public LiveCoordinator {
       const bool environment = what.summary.status == RunStatus::kFailed &&
                                what.status.error().code() != ErrorCode::kFederationFailed;
       if (environment) outcome = what.status.error();
-      const Status written = observer_.Finished(what.summary);
+      Status written = observer_.Finished(what.summary);
+      if (written.ok() && options_.audit != nullptr)
+        written = options_.audit->Ended(RunStatusName(what.summary.status));
       if (!environment && !written.ok()) outcome = written.error();
       const std::lock_guard lock(outcome_mutex_);
       outcome_ = std::move(outcome);

@@ -3,9 +3,11 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "fedmeta/algorithms/server/server_registry.h"
+#include "fedmeta/coordinator/audit_log.h"
 #include "fedmeta/coordinator/leg.h"
 #include "fedmeta/coordinator/round_store.h"
 #include "fedmeta/coordinator/round_writer.h"
@@ -32,6 +34,9 @@ class LiveCoordinator : public CoordinatorEndpoint {
     ServerRegistry registry;
     /// Hears, on the store thread, how long each write to the store took, and whether it succeeded.
     std::function<void(Duration took, bool ok)> stored = {};
+    /// Borrowed; null (tests): nothing is recorded.
+    AuditLog* audit = nullptr;
+    std::string epoch = {};  ///< v1::SignedEpoch of a restored coordinator
   };
   /// `run`: of OpenRun on this store; kDataLoss when its history does not fit. Everything borrowed
   /// outlives it.

@@ -42,6 +42,7 @@ std::string ClientYaml(const std::string& data_name, bool normalize, const std::
   text += "  key: " + Quoted(identity + ".key") + "\n";
   text += "  trust: \"../pki/authority/authority.pem\"\n";
   text += "state_dir: \"state\"\n";
+  text += "policy: {approve: any, minimum_cohort: 1}   # a demonstration: a real site approves\n";
   text += "data:\n";
   text += "  " + Quoted(data_name) + ":\n";
   text += "    source: {name: idx, path: \".\", part: site, normalize: ";

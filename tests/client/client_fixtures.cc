@@ -1,6 +1,5 @@
 #include "client_fixtures.h"
 
-
 namespace fedmeta {
 namespace {
 

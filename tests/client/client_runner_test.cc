@@ -1,6 +1,7 @@
 #include "fedmeta/client/client_runner.h"
 
 #include <thread>
+#include <utility>
 
 #include "client_fixtures.h"
 #include "fake_link.h"
@@ -9,7 +10,9 @@
 #include <nlohmann/json.hpp>
 
 #include "fedmeta/core/file.h"
+#include "fedmeta/privacy/contribution_codec.h"
 #include "fedmeta/protocol/round_plan.h"
+#include "fedmeta/site/site_control.h"
 
 namespace fedmeta {
 namespace {
@@ -30,18 +33,33 @@ class ClientRunnerTest : public testing::Test {
 
   v1::RoundPlan Plan(const v1::Assignment& assignment, std::uint64_t round = 1) {
     const std::string bytes = assignment.SerializeAsString();
+    Offer(assignment);
     v1::RoundPlan plan;
     plan.mutable_key()->set_experiment(assignment.experiment());
     plan.mutable_key()->set_purpose(v1::PURPOSE_TRAIN);
     plan.mutable_key()->set_round(round);
     plan.mutable_key()->set_attempt(1);
-    plan.set_assignment_hash(link_.AddBlob(AsBytes(bytes)).bytes());
+    plan.set_assignment_hash(Digest::Of(bytes).bytes());
     plan.set_assignment_size(bytes.size());
     plan.set_state_hash(state_.bytes());
     plan.set_state_coordinates(leg_.state.size());
     plan.set_maximum_weight(1);
     plan.mutable_train();
     return plan;
+  }
+
+  /// The experiment that is offered has every assignment that a plan was made for.
+  void Offer(const v1::Assignment& assignment) {
+    const std::string bytes = assignment.SerializeAsString();
+    const Digest digest = link_.AddBlob(AsBytes(bytes));
+    for (const v1::OfferedLeg& leg : offer_.legs()) {
+      if (leg.assignment_hash() == digest.bytes()) return;
+    }
+    v1::OfferedLeg& leg = *offer_.add_legs();
+    leg.set_experiment(assignment.experiment());
+    leg.set_assignment_hash(digest.bytes());
+    leg.set_assignment_size(bytes.size());
+    leg.set_state_coordinates(leg_.state.size());
   }
 
   v1::RoundPlan EvaluationPlan() {
@@ -66,12 +84,23 @@ class ClientRunnerTest : public testing::Test {
   }
 
   Status Run(std::stop_token stop = {}) {
+    offer_.set_experiment("clouds");
+    offer_.set_rounds(10);
+    offer_.set_minimum_cohort(1);
+    link_.offer = offer_.SerializeAsString();
+    control_ = SiteControl::Open({.policy = policy_,
+                                  .hours = {},
+                                  .state_dir = state_dir_,
+                                  .site = {.identity = {.federation = "clouds", .name = "site-1"},
+                                           .data = {{"clouds", v1::ROLE_TRAIN}}}},
+                                 clock_)
+                   .value();
     ClientRunner runner({.name = "site-1",
                          .registries = TestRegistries(),
                          .data = {{"clouds", {.source = source_, .role = v1::ROLE_TRAIN}}},
                          .threads = 2,
                          .state_dir = state_dir_},
-                        link_, clock_, *logger_);
+                        *control_, link_, clock_, *logger_);
     return runner.Run(stop);
   }
 
@@ -99,6 +128,42 @@ class ClientRunnerTest : public testing::Test {
     return failures.front().failed();
   }
 
+  static v1::Policy AnyPolicy() {
+    v1::Policy policy;
+    policy.set_approve("any");
+    policy.mutable_allow()->add_purposes("train");
+    policy.mutable_allow()->add_purposes("evaluate");
+    policy.mutable_disclose()->set_metrics("aggregate");
+    policy.set_maximum_model_mib(1);
+    return policy;
+  }
+  // Lines of outbound.jsonl about uploads.
+  std::vector<nlohmann::json> Uploads() const {
+    std::vector<nlohmann::json> uploads;
+    for (nlohmann::json& line : Lines("outbound.jsonl")) {
+      if (line["kind"] == "update" || line["kind"] == "metrics") uploads.push_back(line);
+    }
+    return uploads;
+  }
+  // What the coordinator hears of a plan that this site declines, and that nothing came of it.
+  v1::Declined DeclineOf(const v1::RoundPlan& plan) {
+    link_.SayPlan(plan.SerializeAsString());
+    link_.SayAllDone();
+    EXPECT_TRUE(Run().ok());
+    EXPECT_THAT(link_.uploads, IsEmpty());
+    EXPECT_THAT(link_.failures(), IsEmpty());
+    EXPECT_THAT(Lines("figures.jsonl"), IsEmpty()) << "nothing was computed";
+    for (const v1::Report& report : link_.declined()) {
+      if (report.key().SerializeAsString() == plan.key().SerializeAsString())
+        return report.declined();
+    }
+    ADD_FAILURE() << "the coordinator did not hear of it";
+    return {};
+  }
+
+  v1::Policy policy_ = AnyPolicy();
+  v1::Offer offer_;
+  std::unique_ptr<SiteControl> control_;
   OpenedSource source_;
   v1::Assignment assignment_;
   TestLeg leg_;
@@ -167,14 +232,20 @@ TEST_F(ClientRunnerTest, PlanThatIsNoneIsPassedOver) {
   EXPECT_THAT(link_.failures(), IsEmpty());
 }
 
-TEST_F(ClientRunnerTest, AssignmentThatIsNoneIsRefused) {
+TEST_F(ClientRunnerTest, AssignmentThatWasNotOfferedIsDeclined) {
   v1::RoundPlan plan = Plan(assignment_);
   const std::string garbage(40, '\xff');
   plan.set_assignment_hash(link_.AddBlob(AsBytes(garbage)).bytes());
   plan.set_assignment_size(garbage.size());
-  const v1::Failed failed = RefusalOf(plan);
-  EXPECT_EQ(failed.code(), "invalid_argument");
-  EXPECT_THAT(failed.reason(), HasSubstr("assignment"));
+  EXPECT_EQ(DeclineOf(plan).rule(), "offer");
+}
+
+TEST_F(ClientRunnerTest, OfferThatCannotBeReadIsDeclined) {
+  const v1::RoundPlan plan = Plan(assignment_);
+  offer_.mutable_legs(0)->set_assignment_hash(Digest::Of("not here").bytes());
+  const v1::Declined declined = DeclineOf(plan);
+  EXPECT_EQ(declined.rule(), "offer");
+  EXPECT_FALSE(declined.pending());
 }
 
 TEST_F(ClientRunnerTest, AssignmentOfAnotherLayoutIsRefused) {
@@ -189,16 +260,93 @@ TEST_F(ClientRunnerTest, AssignmentOfAnUnknownModelIsRefused) {
   EXPECT_THAT(RefusalOf(Plan(other)).reason(), HasSubstr("resnet"));
 }
 
-TEST_F(ClientRunnerTest, AssignmentOverOtherDataIsRefused) {
+TEST_F(ClientRunnerTest, AssignmentOverOtherDataIsDeclined) {
   v1::Assignment other = assignment_;
   other.set_data("heart");
-  EXPECT_THAT(RefusalOf(Plan(other)).reason(), HasSubstr("'heart'"));
+  const v1::Declined declined = DeclineOf(Plan(other));
+  EXPECT_EQ(declined.rule(), "data");
+  EXPECT_THAT(declined.reason(), HasSubstr("'heart'"));
 }
 
-TEST_F(ClientRunnerTest, StateOfAnotherSizeIsRefusedBeforeItIsFetched) {
+TEST_F(ClientRunnerTest, StateOfAnotherSizeIsDeclinedBeforeItIsFetched) {
   v1::RoundPlan plan = Plan(assignment_);
   plan.set_state_coordinates(std::uint64_t{1} << 40);
-  EXPECT_THAT(RefusalOf(plan).reason(), HasSubstr("state_coordinates"));
+  EXPECT_EQ(DeclineOf(plan).rule(), "offer");
+  EXPECT_THAT(link_.downloads, SizeIs(1)) << "the assignment";
+}
+
+TEST_F(ClientRunnerTest, NothingIsReadBeforeSomebodyApproves) {
+  policy_.set_approve("manual");
+  const v1::Declined declined = DeclineOf(Plan(assignment_));
+  EXPECT_EQ(declined.rule(), "policy.approve");
+  EXPECT_TRUE(declined.pending());
+}
+
+TEST_F(ClientRunnerTest, SaysThatItTakesPartOnceItIsApproved) {
+  policy_.set_approve("manual");
+  std::stop_source stop;
+  link_.on_held = [&] {
+    control_->Answer(R"({"command":"approve"})", "ann");
+    link_.WaitForReady();
+    stop.request_stop();
+  };
+  Offer(assignment_);
+  EXPECT_EQ(Run(stop.get_token()).error().code(), ErrorCode::kCancelled);
+  EXPECT_THAT(link_.declined(), SizeIs(1));
+}
+
+TEST_F(ClientRunnerTest, AnUploadThatIsPausedIsKeptForLater) {
+  const v1::RoundPlan plan = Plan(assignment_);
+  int uploads = 0;
+  link_.on_upload = [&](const v1::UploadHeader&) -> Status {
+    if (++uploads > 1) return {};
+    control_->Answer(R"({"command":"pause"})", "ann");
+    link_.WaitForStop();
+    return Error(ErrorCode::kCancelled, "asked to stop");
+  };
+  link_.SayPlan(plan.SerializeAsString());
+  std::stop_source stop;
+  bool resumed = false;
+  link_.on_held = [&] {
+    if (std::exchange(resumed, true)) {
+      stop.request_stop();
+      return;
+    }
+    control_->Answer(R"({"command":"resume"})", "ann");
+    v1::RoundPlan again = plan;
+    again.mutable_key()->set_attempt(2);
+    link_.SayPlan(again.SerializeAsString());
+  };
+  EXPECT_EQ(Run(stop.get_token()).error().code(), ErrorCode::kCancelled);
+  ASSERT_THAT(link_.uploads, SizeIs(1));
+  EXPECT_EQ(link_.uploads.front().header.key().attempt(), 2U);
+  EXPECT_THAT(Lines("figures.jsonl"), SizeIs(1)) << "trained once";
+  EXPECT_THAT(link_.failures(), IsEmpty());
+}
+
+TEST_F(ClientRunnerTest, LeavesAtOnceAndTellsSo) {
+  link_.on_held = [&] { control_->Answer(R"({"command":"leave"})", "ann"); };
+  Offer(assignment_);
+  EXPECT_TRUE(Run().ok());
+  ASSERT_THAT(link_.declined(), SizeIs(1));
+  EXPECT_EQ(link_.declined().front().declined().rule(), "site.leave");
+}
+
+TEST_F(ClientRunnerTest, MetricsThatAreNotDisclosedLeaveAsZeros) {
+  policy_.mutable_disclose()->set_metrics("none");
+  const v1::RoundPlan plan = EvaluationPlan();
+  link_.SayPlan(plan.SerializeAsString());
+  link_.SayAllDone();
+  ASSERT_TRUE(Run().ok());
+  ASSERT_THAT(link_.uploads, SizeIs(1));
+  const auto codec = ContributionCodec::Create({.layout = nullptr,
+                                                .metric_cells = MetricCells(plan),
+                                                .maximum_weight = 1.0,
+                                                .maximum_contributors = 1});
+  const std::vector<MetricSums> zeros(MetricCells(plan));
+  EXPECT_EQ(link_.uploads.front().payload,
+            codec->ToWire({.update = {}, .weight = 1, .metrics = zeros}).value());
+  EXPECT_GT(Lines("figures.jsonl").front()["cells"][0]["examples"], 0) << "the site's own";
 }
 
 TEST_F(ClientRunnerTest, StaleUploadIsLeftWithoutAReport) {
@@ -228,7 +376,7 @@ TEST_F(ClientRunnerTest, AnotherAttemptAtTheSameWorkIsAnsweredWithTheResultAtHan
   EXPECT_EQ(link_.uploads[1].header.key().attempt(), 2U);
   EXPECT_EQ(link_.uploads[1].header.plan_hash(), Digest::Of(plan.SerializeAsString()).bytes());
   EXPECT_THAT(Lines("figures.jsonl"), SizeIs(1)) << "trained once";
-  EXPECT_THAT(Lines("outbound.jsonl"), SizeIs(2)) << "left twice";
+  EXPECT_THAT(Uploads(), SizeIs(2)) << "left twice";
 }
 
 TEST_F(ClientRunnerTest, OtherWorkIsDoneAnew) {
@@ -314,7 +462,7 @@ TEST_F(ClientRunnerTest, RecordsWhatLeavesBeforeItLeaves) {
   std::vector<nlohmann::json> outbound;
   std::vector<nlohmann::json> figures;
   link_.on_upload = [&](const v1::UploadHeader&) -> Status {
-    outbound = Lines("outbound.jsonl");
+    outbound = Uploads();
     figures = Lines("figures.jsonl");
     return {};
   };
@@ -324,21 +472,27 @@ TEST_F(ClientRunnerTest, RecordsWhatLeavesBeforeItLeaves) {
   ASSERT_THAT(link_.uploads, SizeIs(1));
   ASSERT_THAT(outbound, SizeIs(1)) << "at the time of the upload";
   const Bytes& payload = link_.uploads.front().payload;
-  const nlohmann::json expected = {{"time", "1970-01-02T00:00:00Z"},
-                                   {"experiment", "clouds/maml"},
-                                   {"purpose", "train"},
-                                   {"round", 1},
-                                   {"attempt", 1},
-                                   {"kind", "update"},
-                                   {"bytes", payload.size()},
-                                   {"sha256", Digest::Of(payload).hex()}};
+  const nlohmann::json expected = {
+      {"time", "1970-01-02T00:00:00Z"},
+      {"experiment", "clouds/maml"},
+      {"purpose", "train"},
+      {"round", 1},
+      {"attempt", 1},
+      {"kind", "update"},
+      {"fields",
+       {{"update", leg_.state.size()},
+        {"weight", 1},
+        {"metrics", MetricCells(Plan(assignment_)) * MetricSums::kSize}}},
+      {"bytes", payload.size()},
+      {"sha256", Digest::Of(payload).hex()}};
   EXPECT_EQ(outbound.front(), expected);
   ASSERT_THAT(figures, SizeIs(1)) << "written after training, before the upload";
   EXPECT_EQ(figures.front()["purpose"], "train");
 }
 
 TEST_F(ClientRunnerTest, NothingLeavesThatCannotBeRecorded) {
-  state_dir_ = folder_.path() / "missing";
+  // A folder in its place.
+  ASSERT_TRUE(std::filesystem::create_directory(state_dir_ / "outbound.jsonl"));
   link_.SayPlan(Plan(assignment_).SerializeAsString());
   link_.SayAllDone();
   ASSERT_TRUE(Run().ok());

@@ -13,17 +13,18 @@ Result<v1::Welcome> FakeLink::Join(const v1::ClientHello& hello, std::stop_token
   *welcome.mutable_version() = OwnVersion();
   welcome.set_heartbeat_ms(10'000);
   welcome.set_session_id(hellos.size());
+  welcome.set_offer(offer);
   return welcome;
 }
 
 Result<v1::Instruction> FakeLink::Next(const v1::NextRequest& request, std::stop_token stop) {
   requests.push_back(request);
+  if (answers.empty() && on_held) on_held();
   if (!answers.empty()) {
     Result<v1::Instruction> answer = std::move(answers.front());
     answers.pop_front();
     return answer;
   }
-  if (on_held) on_held();
   std::unique_lock lock(mutex_);
   std::condition_variable_any stopped;
   stopped.wait(lock, stop, [] { return false; });
@@ -33,6 +34,7 @@ Result<v1::Instruction> FakeLink::Next(const v1::NextRequest& request, std::stop
 Status FakeLink::Send(const v1::Report& report, std::stop_token) {
   const std::lock_guard lock(mutex_);
   reports_.push_back(report);
+  changed_.notify_all();
   return {};
 }
 
@@ -46,7 +48,8 @@ Status FakeLink::Download(const Digest& digest, std::span<std::byte> content, st
 }
 
 Status FakeLink::Upload(const v1::UploadHeader& header, std::span<const std::byte> payload,
-                        std::stop_token) {
+                        std::stop_token stop) {
+  upload_stop_ = stop;
   if (on_upload) FEDMETA_RETURN_IF_ERROR(on_upload(header));
   uploads.push_back({header, Bytes(payload.begin(), payload.end())});
   return {};
@@ -82,6 +85,27 @@ std::vector<v1::Report> FakeLink::failures() const {
   std::ranges::copy_if(reports_, std::back_inserter(failures),
                        [](const v1::Report& report) { return report.has_failed(); });
   return failures;
+}
+
+void FakeLink::WaitForReady() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] {
+    return std::ranges::any_of(reports_,
+                               [](const v1::Report& report) { return report.has_ready(); });
+  });
+}
+
+void FakeLink::WaitForStop() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, upload_stop_, [] { return false; });
+}
+
+std::vector<v1::Report> FakeLink::declined() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<v1::Report> declined;
+  std::ranges::copy_if(reports_, std::back_inserter(declined),
+                       [](const v1::Report& report) { return report.has_declined(); });
+  return declined;
 }
 
 }  // namespace fedmeta

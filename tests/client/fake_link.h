@@ -1,5 +1,6 @@
 #pragma once
 
+#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <map>
@@ -36,7 +37,14 @@ class FakeLink final : public CoordinatorLink {
   void SayAllDone();
   /// Reports of failure; heartbeats are left out.
   std::vector<v1::Report> failures() const;
+  /// Blocks until the client has said that it takes part.
+  void WaitForReady();
+  /// Within on_upload: blocks until the upload is asked to stop.
+  void WaitForStop();
+  /// What the client declined.
+  std::vector<v1::Report> declined() const;
 
+  std::string offer;  ///< what Join offers
   std::deque<Result<v1::Instruction>> answers;
   std::vector<v1::ClientHello> hellos;
   std::vector<v1::NextRequest> requests;
@@ -47,6 +55,8 @@ class FakeLink final : public CoordinatorLink {
 
  private:
   mutable std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::stop_token upload_stop_;
   std::vector<v1::Report> reports_;
   std::map<Digest, Bytes> blobs_;
 };

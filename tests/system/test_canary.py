@@ -94,6 +94,7 @@ coordinator: {{address: "{self.federation.address}", proxy: "http://canary@127.0
 identity: {{certificate: ../../pki/site-{number}/site-{number}.pem, key: ../../pki/site-{number}/site-{number}.key, trust: ../../pki/authority/authority.pem}}
 state_dir: state
 data: {{shapes: {{source: {{name: idx, path: extract, part: site}}}}}}
+policy: {{approve: any}}
 log: {{level: debug, format: {"json" if number == 2 else "text"}}}
 metrics: {{listen: "127.0.0.1:0"}}
 """)

@@ -57,6 +57,7 @@ def write_site(federation, number, address="127.0.0.1:1"):
 coordinator: {{address: "{address}"}}
 identity: {{certificate: pki/{name}/{name}.pem, key: pki/{name}/{name}.key, trust: pki/authority/authority.pem}}
 state_dir: state-{number}
+policy: {{approve: any}}
 data:
   heart: {SOURCES[number]}
 """)

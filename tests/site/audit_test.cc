@@ -1,0 +1,382 @@
+// The audit chain from both ends: the coordinator's log and its verifier, a site's witness.
+#include <functional>
+#include <sstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "fedmeta/coordinator/audit_log.h"
+#include "fedmeta/coordinator/audit_verifier.h"
+#include "fedmeta/core/file.h"
+#include "fedmeta/identity/signature.h"
+#include "fedmeta/protocol/audit_chain.h"
+#include "fedmeta/site/audit_witness.h"
+#include "fedmeta/tests/identity/pki_fixture.h"
+
+namespace fedmeta {
+namespace {
+
+using testing::HasSubstr;
+
+/// An identity that does not change.
+class FixedIdentity final : public IdentitySource {
+ public:
+  explicit FixedIdentity(Credentials credentials)
+      : credentials_(std::make_shared<const Credentials>(std::move(credentials))) {}
+  std::shared_ptr<const Credentials> credentials() const override { return credentials_; }
+  Status CheckPeer(std::string_view) const override { return {}; }
+  void OnChange(std::function<void()>) override {}
+
+ private:
+  std::shared_ptr<const Credentials> credentials_;
+};
+
+class AuditTest : public PkiTest {
+ protected:
+  AuditTest() {
+    Authority();
+    coordinator_ = Identity("coordinator", "fed", IdentityRole::kCoordinator);
+    site_ = Identity("client", "site-1", IdentityRole::kClient);
+    trust_ = ReadFile(folder_ / "authority/authority.pem").value();
+    std::filesystem::create_directory(folder_ / "state");
+    log_ = Open();
+    EXPECT_TRUE(log_->Started("heart", Digest::Of("offer"), false).ok());
+  }
+  std::unique_ptr<FixedIdentity> Identity(const std::string& role, const std::string& name,
+                                          IdentityRole expected) {
+    const auto request = Request("spiffe://heart/" + role + "/" + name);
+    EXPECT_TRUE(PkiTest::Sign(request).ok());
+    return std::make_unique<FixedIdentity>(
+        LoadCredentials(Files(request), expected, clock_).value());
+  }
+  std::unique_ptr<AuditLog> Open(std::uint64_t epoch = 1) {
+    return AuditLog::Open({.file = file_, .epoch = epoch}, *coordinator_, clock_).value();
+  }
+  std::unique_ptr<AuditWitness> Witness() {
+    return AuditWitness::Open(folder_ / "state", *site_, clock_).value();
+  }
+  static AttemptRecord Round(std::uint64_t round) {
+    AttemptRecord record;
+    record.key = {.experiment = ExperimentId("heart/maml"),
+                  .purpose = Purpose::kTrain,
+                  .round = round,
+                  .attempt = 1,
+                  .session = 0};
+    record.committed = true;
+    record.reported = {ClientId("site-1"), ClientId("site-2")};
+    record.state_hash = Digest::Of("state " + std::to_string(round));
+    return record;
+  }
+  void Commit(std::uint64_t round) {
+    ASSERT_TRUE(log_->AttemptEnded(Round(round), Digest::Of("plan")).ok());
+  }
+  /// The site takes the head that the coordinator has for it, and sends what it signed.
+  Status Meet(AuditWitness& witness) {
+    const ClientId client("site-1");
+    log_->Seen(client, witness.place());
+    const std::string head = log_->HeadFor(client);
+    if (head.empty()) return {};
+    FEDMETA_RETURN_IF_ERROR(witness.Take(head));
+    return log_->Countersigned(client, witness.TakeCountersignature());
+  }
+  AuditFindings Verify() { return VerifyAudit(file_, trust_).value(); }
+
+  std::vector<std::string> Lines() const {
+    std::vector<std::string> lines;
+    std::istringstream in(ReadFile(file_).value());
+    for (std::string line; std::getline(in, line);) lines.push_back(line);
+    return lines;
+  }
+  void Write(const std::vector<std::string>& lines) {
+    std::string text;
+    for (const std::string& line : lines) text += line + "\n";
+    ASSERT_TRUE(WriteFileAtomically(file_, std::string_view(text)).ok());
+  }
+  std::size_t LineOf(const std::string& kind) const {
+    const std::vector<std::string> lines = Lines();
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      if (lines[i].find("\"kind\":\"" + kind + "\"") != std::string::npos) return i;
+    }
+    ADD_FAILURE() << "no " << kind;
+    return 0;
+  }
+  /// Somebody with the coordinator's key: the chain and its heads are made anew over other texts.
+  void Rewrite(std::function<void(std::string&)> change) {
+    std::string text;
+    Digest previous;
+    std::vector<Digest> hashes;
+    std::string chain;
+    for (std::string line : Lines()) {
+      change(line);
+      nlohmann::ordered_json object = nlohmann::ordered_json::parse(line);
+      object.erase("hash");
+      if (object["kind"] == "chain") chain = object["chain"];
+      if (object["kind"] == "head") {
+        v1::AuditPlace place;
+        place.set_chain(chain);
+        place.set_index(object["index"].get<std::uint64_t>());
+        place.set_hash(hashes[place.index() - 1].bytes());
+        place.set_epoch(1);
+        const std::string bytes = place.SerializeAsString();
+        object["place"] = Hex(bytes);
+        object["signature"] =
+            Hex(SignStatement(*coordinator_->credentials(), kAuditHeadDomain, bytes).value());
+      }
+      std::string body = object.dump();
+      body.pop_back();
+      previous = NextAuditHash(previous, Digest::Of(body));
+      hashes.push_back(previous);
+      text += body + ",\"hash\":\"" + previous.hex() + "\"}\n";
+    }
+    ASSERT_TRUE(WriteFileAtomically(file_, std::string_view(text)).ok());
+  }
+  static std::string Hex(const std::string& bytes) {
+    constexpr char kDigits[] = "0123456789abcdef";
+    std::string hex;
+    for (const char c : bytes) {
+      hex += kDigits[static_cast<unsigned char>(c) >> 4U];
+      hex += kDigits[static_cast<unsigned char>(c) & 15U];
+    }
+    return hex;
+  }
+  static void Replace(std::string& text, const std::string& from, const std::string& to) {
+    if (const std::size_t at = text.find(from); at != std::string::npos)
+      text.replace(at, from.size(), to);
+  }
+  std::string SignedEpoch(std::uint64_t number, const std::string& authority = "authority") {
+    v1::Epoch epoch;
+    epoch.set_coordinator("spiffe://heart/coordinator/fed");
+    epoch.set_number(number);
+    v1::SignedEpoch signed_epoch;
+    signed_epoch.set_epoch(epoch.SerializeAsString());
+    signed_epoch.set_signature(
+        SignAsAuthority(folder_ / authority, kEpochDomain, signed_epoch.epoch()).value());
+    return signed_epoch.SerializeAsString();
+  }
+
+  const std::filesystem::path file_ = folder_ / "audit.jsonl";
+  std::unique_ptr<FixedIdentity> coordinator_, site_;
+  std::string trust_;
+  std::unique_ptr<AuditLog> log_;
+};
+
+TEST_F(AuditTest, IsWholeSignedAndCountersigned) {
+  const auto witness = Witness();
+  for (std::uint64_t round = 1; round <= 3; ++round) {
+    Commit(round);
+    ASSERT_TRUE(Meet(*witness).ok());
+  }
+  const AuditFindings findings = Verify();
+  EXPECT_FALSE(findings.bad) << *findings.bad;
+  EXPECT_EQ(findings.entries, Lines().size());
+  EXPECT_EQ(findings.commits, 3U);
+  EXPECT_GT(findings.signed_to, 0U);
+  ASSERT_EQ(findings.countersigned.size(), 1U);
+  EXPECT_EQ(findings.countersigned.at("spiffe://heart/client/site-1"), findings.signed_to);
+}
+
+TEST_F(AuditTest, GoesOnAfterARestartAndATornLine) {
+  Commit(1);
+  const std::size_t before = Lines().size();
+  log_.reset();
+  ASSERT_TRUE(AppendFile(file_, "{\"n\":").ok());
+  log_ = Open();
+  EXPECT_EQ(Lines().size(), before);
+  ASSERT_TRUE(log_->Started("heart", Digest::Of("offer"), true).ok());
+  Commit(2);
+  EXPECT_FALSE(Verify().bad);
+}
+
+TEST_F(AuditTest, CommitsThatTheProcessDidNotLiveToRecordAreAdded) {
+  Commit(1);
+  log_ = Open();
+  ASSERT_TRUE(log_->Reconcile({Round(1), Round(2)}).ok());
+  EXPECT_EQ(Verify().commits, 2U);
+  EXPECT_THAT(Lines().back(), HasSubstr("\"recovered\":true"));
+}
+
+TEST_F(AuditTest, AFlippedByteIsNamed) {
+  Commit(1);
+  auto lines = Lines();
+  const std::size_t at = LineOf("commit");
+  Replace(lines[at], "site-2", "site-3");
+  Write(lines);
+  EXPECT_THAT(*Verify().bad, HasSubstr("entry " + std::to_string(at + 1) + " does not follow"));
+  EXPECT_EQ(Verify().entries, at);
+  EXPECT_FALSE(AuditLog::Open({.file = file_}, *coordinator_, clock_).ok()) << "nothing goes on";
+}
+
+TEST_F(AuditTest, ADeletedEntryIsNamed) {
+  Commit(1);
+  auto lines = Lines();
+  const std::size_t at = LineOf("commit");
+  lines.erase(lines.begin() + static_cast<std::ptrdiff_t>(at));
+  Write(lines);
+  EXPECT_THAT(*Verify().bad, HasSubstr("entry " + std::to_string(at + 1) + " is numbered"));
+}
+
+TEST_F(AuditTest, ReorderedEntriesAreNamed) {
+  Commit(1);
+  auto lines = Lines();
+  std::swap(lines[1], lines[2]);
+  Write(lines);
+  EXPECT_THAT(*Verify().bad, HasSubstr("entry 2"));
+}
+
+TEST_F(AuditTest, ACutOffEndIsSeenByTheSitesOnly) {
+  const auto witness = Witness();
+  Commit(1);
+  Commit(2);
+  ASSERT_TRUE(Meet(*witness).ok());
+  auto lines = Lines();
+  lines.resize(LineOf("commit"));
+  Write(lines);
+  EXPECT_FALSE(Verify().bad) << "whole up to there: the file alone cannot say more";
+  log_ = Open();
+  ASSERT_TRUE(log_->Started("heart", Digest::Of("offer"), true).ok());
+  const Status met = Meet(*witness);
+  ASSERT_FALSE(met.ok());
+  EXPECT_EQ(met.error().code(), ErrorCode::kPermissionDenied);
+  EXPECT_THAT(met.error().message(), HasSubstr("older than what this site has seen"));
+}
+
+TEST_F(AuditTest, ARecordRewrittenWithTheCoordinatorsKeyContradictsTheCountersignatures) {
+  const auto witness = Witness();
+  Commit(1);
+  ASSERT_TRUE(Meet(*witness).ok());
+  const auto change = [](std::string& line) { Replace(line, "site-2", "site-3"); };
+  Rewrite(change);
+  EXPECT_THAT(*Verify().bad, HasSubstr("(countersigned) signs a place that is not of this chain"));
+}
+
+TEST_F(AuditTest, ARecordRewrittenWithoutCountersignaturesIsRefusedByTheSite) {
+  const auto witness = Witness();
+  Commit(1);
+  ASSERT_TRUE(Meet(*witness).ok());
+  auto lines = Lines();
+  lines.resize(LineOf("countersigned") - 1);  // and the site's certificate
+  Write(lines);
+  Rewrite([](std::string& line) { Replace(line, "site-2", "site-3"); });
+  EXPECT_FALSE(Verify().bad);
+  EXPECT_TRUE(Verify().countersigned.empty());
+  log_ = Open();
+  for (std::uint64_t round = 2; round < 6; ++round) Commit(round);
+  EXPECT_THAT(Meet(*witness).error().message(), HasSubstr("was rewritten"));
+}
+
+TEST_F(AuditTest, ASignatureThatIsNoneIsNamed) {
+  Commit(1);
+  const auto forged = [&](std::string& line) {
+    if (line.find("\"kind\":\"head\"") != std::string::npos) return;
+  };
+  coordinator_ = Identity("coordinator", "other", IdentityRole::kCoordinator);
+  Rewrite(forged);
+  EXPECT_THAT(*Verify().bad, HasSubstr("(head) is not signed as it says"));
+}
+
+TEST_F(AuditTest, OfAnotherFederationNothingIsProven) {
+  Commit(1);
+  Authority("heart", "other");
+  const auto findings = VerifyAudit(file_, ReadFile(folder_ / "other/authority.pem").value());
+  EXPECT_THAT(*findings->bad, HasSubstr("(head) is not signed as it says"));
+}
+
+TEST_F(AuditTest, ARoundIsCommittedOnce) {
+  Commit(1);
+  Commit(1);
+  EXPECT_THAT(*Verify().bad, HasSubstr("a second time"));
+}
+
+TEST_F(AuditTest, TheSiteFollowsFromWhereItIs) {
+  auto witness = Witness();
+  Commit(1);
+  ASSERT_TRUE(Meet(*witness).ok());
+  for (std::uint64_t round = 2; round < 20; ++round) Commit(round);
+  witness = Witness();  // restarted
+  ASSERT_TRUE(Meet(*witness).ok());
+  EXPECT_EQ(log_->HeadFor(ClientId("site-1")), "") << "nothing new";
+}
+
+TEST_F(AuditTest, CountersignaturesOfOthersAreRefused) {
+  const auto witness = Witness();
+  Commit(1);
+  ASSERT_TRUE(witness->Take(log_->HeadFor(ClientId("site-1"))).ok());
+  const std::string countersignature = witness->TakeCountersignature();
+  EXPECT_EQ(log_->Countersigned(ClientId("site-2"), countersignature).error().code(),
+            ErrorCode::kPermissionDenied);
+  EXPECT_FALSE(log_->Countersigned(ClientId("site-1"), "nonsense").ok());
+  std::string flipped = countersignature;
+  flipped[10] = static_cast<char>(flipped[10] ^ 1);
+  EXPECT_FALSE(log_->Countersigned(ClientId("site-1"), flipped).ok());
+}
+
+class RollbackTest : public AuditTest {
+ protected:
+  static RoundPlan Plan(std::uint64_t round) {
+    v1::RoundPlan plan;
+    *plan.mutable_key() = ToMessage(Round(round).key);
+    plan.set_assignment_hash(Digest::Of("assignment").bytes());
+    plan.set_state_hash(Digest::Of("state").bytes());
+    plan.set_assignment_size(10);
+    plan.set_state_coordinates(10);
+    plan.set_maximum_weight(1);
+    plan.mutable_train();
+    return RoundPlan::Create(plan).value();
+  }
+  v1::Welcome Welcome(const std::string& epoch) {
+    v1::Welcome welcome;
+    welcome.set_epoch(epoch);
+    return welcome;
+  }
+};
+
+TEST_F(RollbackTest, ARoundInWhichTheSiteWasCountedIsNotTrainedAgain) {
+  ASSERT_TRUE(Witness()->Counted(Round(7).key).ok());
+  const auto witness = Witness();  // restarted
+  EXPECT_EQ(witness->Check(Plan(7)).error().code(), ErrorCode::kPermissionDenied);
+  EXPECT_FALSE(witness->Check(Plan(3)).ok());
+  EXPECT_TRUE(witness->Check(Plan(8)).ok());
+}
+
+TEST_F(RollbackTest, AHigherEpochOfTheAuthorityLetsARestoredCoordinatorGoOn) {
+  const auto witness = Witness();
+  Commit(1);
+  Commit(2);
+  ASSERT_TRUE(Meet(*witness).ok());
+  ASSERT_TRUE(witness->Counted(Round(2).key).ok());
+  auto lines = Lines();
+  lines.resize(LineOf("commit"));
+  Write(lines);
+  log_ = Open(2);
+  ASSERT_TRUE(log_->Started("heart", Digest::Of("offer"), true).ok());
+  ASSERT_FALSE(Meet(*witness).ok());
+  // As it joins: with the old place, before it hears of the epoch.
+  log_->Seen(ClientId("site-1"), witness->place());
+  ASSERT_TRUE(witness->Joined(Welcome(SignedEpoch(2))).ok());
+  for (std::uint64_t round = 1; round <= 3; ++round) {
+    Commit(round);
+    const std::string head = log_->HeadFor(ClientId("site-1"));
+    const Status taken = witness->Take(head);
+    ASSERT_TRUE(taken.ok()) << taken.error().message();
+    ASSERT_TRUE(log_->Countersigned(ClientId("site-1"), witness->TakeCountersignature()).ok());
+  }
+  EXPECT_TRUE(witness->Check(Plan(2)).ok());
+  EXPECT_FALSE(Witness()->Joined(Welcome("")).ok()) << "nor the old one any more";
+}
+
+TEST_F(RollbackTest, AnEpochOfNobodysOrOfAnotherIsRefused) {
+  const auto witness = Witness();
+  Authority("heart", "other");
+  EXPECT_THAT(witness->Joined(Welcome(SignedEpoch(2, "other"))).error().message(),
+              HasSubstr("not made by the authority"));
+  EXPECT_FALSE(witness->Joined(Welcome("nonsense")).ok());
+  ASSERT_TRUE(witness->Joined(Welcome(SignedEpoch(2))).ok());
+  coordinator_ = Identity("coordinator", "other", IdentityRole::kCoordinator);
+  log_ = Open(2);
+  ASSERT_TRUE(log_->Started("heart", Digest::Of("offer"), true).ok());
+  EXPECT_THAT(Meet(*witness).error().message(), HasSubstr("the epoch is for"));
+}
+
+}  // namespace
+}  // namespace fedmeta
