@@ -135,6 +135,7 @@ TEST_F(PartitionFilesTest, ClientFilesNameCoordinatorIdentityAndRole) {
             "  key: \"../pki/site-4/site-4.key\"\n"
             "  trust: \"../pki/authority/authority.pem\"\n"
             "state_dir: \"state\"\n"
+            "policy: {approve: any, minimum_cohort: 1}   # a demonstration: a real site approves\n"
             "data:\n"
             "  \"letters\":\n"
             "    source: {name: idx, path: \".\", part: site, normalize: false}\n"
