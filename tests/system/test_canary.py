@@ -191,6 +191,9 @@ metrics: {{listen: "127.0.0.1:0"}}
         federation.kill("coordinator")
 
         # And a run that ends, with its page.
+        # Another federation's store: sites that remember the first would refuse it.
+        for memory in federation.dir.glob("sites/*/state/coordinator.binpb"):
+            memory.unlink()
         federation.start_coordinator(["federation.rounds=3", "federation.cohort=2", "evaluation.every=3"], name="coordinator-2", out="live-2", more=logged + "\nstore: sqlite:store-2.db")
         self.write_site(1, good, classes=False)
         self.write_site(2, plain, classes=True)
