@@ -47,6 +47,7 @@ int main(int argc, char** argv) {
       argc, argv, "fedmeta",
       "Federated meta-learning: an initialisation that a site adapts to its own few examples.",
       {Delegated("run", "Simulate a federation on this machine.", kLearn, argv),
+       Delegated("sweep", "Simulate the product of settings.", kLearn, argv),
        Delegated("init", "Make the initial state that a coordinator starts from.", kLearn, argv),
        Delegated("partition", "Write the clients of a simulated experiment as separate sites.",
                  kLearn, argv),

@@ -29,6 +29,15 @@ Status Init(const LearnProgram& program, const InitArguments& arguments) {
   }
   FEDMETA_ASSIGN_OR_RETURN(const std::vector<Leg> legs,
                            PrepareLegs(*experiment, program.registries, data ? &*data : nullptr));
+  for (const v1::Plugin& baseline : experiment->evaluation().baselines()) {
+    FEDMETA_ASSIGN_OR_RETURN(const auto learner,
+                             MakeMetaLearner(program.registries.algorithms, baseline));
+    if (!learner->pools()) continue;
+    return Error(ErrorCode::kInvalidArgument,
+                 "evaluation.baselines: " + baseline.name() +
+                     " needs the rows of all sites in one place, which only a simulation has: "
+                     "remove it for a live federation");
+  }
   FEDMETA_RETURN_IF_ERROR(
       WriteLegs(arguments.out, legs, InitialStateDigest(*experiment, program.schema)));
   std::printf("wrote %s\n", arguments.out.c_str());

@@ -7,6 +7,7 @@ namespace fedmeta {
 
 // Subcommands that need LibTorch or the learning registries; one file each.
 Command RunCommand(const LearnProgram& program);
+Command SweepCommand(const LearnProgram& program);
 Command InitCommand(const LearnProgram& program);
 Command PartitionCommand(const LearnProgram& program);
 Command ClientCommand(const LearnProgram& program);

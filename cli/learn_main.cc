@@ -17,8 +17,8 @@ int LearnMain(int argc, char** argv, const LearnProgram& program) {
   ConfigureAllocator();
   return RunCommands(argc, argv, "fedmeta-learn",
                      "The part of fedmeta that learns; usually started by `fedmeta`.",
-                     {RunCommand(program), InitCommand(program), PartitionCommand(program),
-                      ClientCommand(program), AdaptCommand(program)});
+                     {RunCommand(program), SweepCommand(program), InitCommand(program),
+                      PartitionCommand(program), ClientCommand(program), AdaptCommand(program)});
 }
 
 }  // namespace fedmeta

@@ -64,8 +64,7 @@ Result<at::Tensor> RunningStatistics(const LegRuntime& leg, std::span<const floa
     case NormalizationStatistics::kFrozen:
       return StatisticsOfState(model, state, device);
     case NormalizationStatistics::kLocal: {
-      FEDMETA_ASSIGN_OR_RETURN(const std::vector<float> kept,
-                               UnpackStatistics(model, client.kept));
+      FEDMETA_ASSIGN_OR_RETURN(const std::vector<float> kept, UnpackStatistics(model, client.kept));
       return kept.empty() ? at::Tensor() : StateTensor(kept, device);
     }
     default:
@@ -99,7 +98,9 @@ class Evaluation {
   std::vector<Result<std::vector<MetricSums>>> Run() {
     for (std::size_t client = 0; client < clients_.size(); ++client) {
       for (int s = 0; s < evaluate_.shots_size(); ++s) {
-        for (std::uint32_t number = 0; number < evaluate_.episodes(); ++number) {
+        const bool draws = clients_[client].tasks->draws(Shots(static_cast<std::size_t>(s)));
+        const std::uint32_t episodes = draws ? evaluate_.episodes() : 1;
+        for (std::uint32_t number = 0; number < episodes; ++number) {
           Draw(client, static_cast<std::size_t>(s), number);
           if (chunk_.size() == kChunk) MeasureChunk();
         }
@@ -155,8 +156,7 @@ class Evaluation {
         context, gradients, pending.episode.start, pending.episode.task.support, options,
         [&](std::uint32_t, const at::Tensor& parameters) {
           figures[next++] =
-              gradients.Measure(parameters, pending.episode.task.query,
-                                QueryStatistics(leg_, gradients, pending.episode, parameters));
+              MeasureEpisode(leg_, objective_, gradients, pending.episode, parameters);
         });
   }
 
@@ -222,8 +222,10 @@ Result<Episode> DrawEpisode(const LegRuntime& leg, std::span<const float> state,
           leg, state, client.tasks->relabels(),
           {.seed = seed, .purpose = start_purpose, .client = client.name, .round = number}));
   FEDMETA_ASSIGN_OR_RETURN(at::Tensor statistics, RunningStatistics(leg, state, client, device));
-  return Episode{.task = {.support = ToTaskSet(std::move(examples.support), device),
-                          .query = ToTaskSet(std::move(examples.query), device)},
+  Task task{.support = ToTaskSet(std::move(examples.support), device),
+            .query = ToTaskSet(std::move(examples.query), device)};
+  if (leg.balanced) BalanceClasses(task, ObjectiveOf(client.tasks->target_kind()));
+  return Episode{.task = std::move(task),
                  .start = std::move(start),
                  .codes = std::move(examples.codes),
                  .statistics = std::move(statistics)};
@@ -233,6 +235,15 @@ at::Tensor QueryStatistics(const LegRuntime& leg, const TaskGradients& gradients
                            const Episode& episode, const at::Tensor& parameters) {
   if (leg.transductive || episode.statistics.defined()) return episode.statistics;
   return gradients.Statistics(parameters, episode.task.support);
+}
+
+MetricSums MeasureEpisode(const LegRuntime& leg, const Objective& objective,
+                          const TaskGradients& gradients, const Episode& episode,
+                          const at::Tensor& parameters) {
+  const TaskSet& query = episode.task.query;
+  return objective.Evaluate(
+      gradients.Outputs(parameters, query, QueryStatistics(leg, gradients, episode, parameters)),
+      query.targets);
 }
 
 std::unique_ptr<TaskGradients> MakeLegGradients(const LegRuntime& leg, const Objective& objective,

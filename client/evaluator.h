@@ -35,6 +35,11 @@ Result<Episode> DrawEpisode(const LegRuntime& leg, std::span<const float> state,
 /// where the query set's own are used (transductive) or the model has none.
 at::Tensor QueryStatistics(const LegRuntime& leg, const TaskGradients& gradients,
                            const Episode& episode, const at::Tensor& parameters);
+/// All figures of the adapted parameters on the query set; `tasks` and what FinishClient sets stay
+/// 0.
+MetricSums MeasureEpisode(const LegRuntime& leg, const Objective& objective,
+                          const TaskGradients& gradients, const Episode& episode,
+                          const at::Tensor& parameters);
 /// Gradients of the model that tasks are learned with, for this state of the leg.
 std::unique_ptr<TaskGradients> MakeLegGradients(const LegRuntime& leg, const Objective& objective,
                                                 std::span<const float> state,

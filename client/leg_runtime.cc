@@ -46,6 +46,17 @@ Result<std::shared_ptr<const LegRuntime>> LegRuntime::Create(const LearnRegistri
     return Refused("transductive needs a model that normalises by the batch at hand, which " +
                    assignment.model().name() + " with these settings does not");
   }
+  if (!assignment.class_weights().empty() && assignment.class_weights() != "none" &&
+      assignment.class_weights() != "balanced") {
+    return Refused("class_weights must be none or balanced, got '" + assignment.class_weights() +
+                   "'");
+  }
+  leg->balanced = assignment.class_weights() == "balanced";
+  if (leg->balanced && assignment.differential_privacy().mode() == "local") {
+    return Refused(
+        "class_weights balanced makes what one record counts depend on the others, which noise for "
+        "one record does not hide: set it to none");
+  }
   FEDMETA_ASSIGN_OR_RETURN(leg->learner,
                            MakeMetaLearner(registries.algorithms, assignment.algorithm()));
   FEDMETA_ASSIGN_OR_RETURN(leg->layout, leg->learner->DescribeState(*leg->model));

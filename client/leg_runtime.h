@@ -29,6 +29,7 @@ struct LegRuntime {
   StateLayout layout;
   /// Whether query sets are normalised with their own statistics.
   bool transductive = false;
+  bool balanced = false;  ///< data.class_weights
 
   /// Hostile bytes: parses, builds, and refuses a layout fingerprint other than its own. `tasks`
   /// says how many outputs a task needs where it numbers its classes anew; else the model's outputs

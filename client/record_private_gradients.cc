@@ -27,6 +27,8 @@ class RecordPrivateGradients final : public TaskGradients {
         noise_multiplier_(terms.noise_multiplier()),
         scale_(std::exp2(std::ceil(std::log2(kUnitsOfClip / terms.clip())))) {}
 
+  const Model& model() const override { return gradients_->model(); }
+
   LossGradient Compute(const at::Tensor& parameters, const TaskSet& set,
                        bool with_curvature) const override {
     if (with_curvature) {
@@ -51,6 +53,11 @@ class RecordPrivateGradients final : public TaskGradients {
   MetricSums Measure(const at::Tensor& /*parameters*/, const TaskSet& set,
                      const at::Tensor& /*statistics*/) const override {
     return CountOf(set);
+  }
+
+  at::Tensor Outputs(const at::Tensor& /*parameters*/, const TaskSet& /*set*/,
+                     const at::Tensor& /*statistics*/) const override {
+    throw std::invalid_argument("record-level privacy shows no outputs of records");
   }
 
   at::Tensor Statistics(const at::Tensor& /*parameters*/, const TaskSet& /*set*/) const override {

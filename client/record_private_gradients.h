@@ -17,8 +17,9 @@ namespace fedmeta {
 ///
 /// Everything else that could tell about records is left out: Compute's loss and sums and Measure
 /// give a loss of 0 and only how many records there are (a training loop's check for divergence
-/// then never fires), Compute refuses curvature and Statistics refuses (both throw
-/// std::invalid_argument). The model must not mix records: no batch statistics.
+/// then never fires), Compute refuses curvature, Outputs and Statistics refuse (they
+/// throw std::invalid_argument). Weights of a set are left out: they depend on other records. The
+/// model must not mix records: no batch statistics.
 ///
 /// Not reproducible, by design: the noise is the operating system's. As slow as one Compute a
 /// record. Thread-compatible, like what it wraps; one a worker.

@@ -1,5 +1,6 @@
 #include "fedmeta/client/task_source.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -51,16 +52,35 @@ TaskSet ToTaskSet(ExampleSet&& examples, const at::Device& device) {
   return set;
 }
 
+void BalanceClasses(Task& task, ObjectiveKind kind) {
+  if (kind == ObjectiveKind::kMeanSquaredError || task.support.size() == 0) return;
+  const auto classes = [](const TaskSet& set) { return set.targets.to(at::kLong).reshape({-1}); };
+  const at::Tensor support = classes(task.support);
+  const bool has_query = task.query.size() > 0;
+  const at::Tensor query = has_query ? classes(task.query) : at::Tensor();
+  std::int64_t count = support.max().item<std::int64_t>() + 1;
+  if (has_query) count = std::max(count, query.max().item<std::int64_t>() + 1);
+  const at::Tensor of_class = 1.0 / (at::bincount(support, {}, count).to(at::kDouble) + 1.0);
+  const at::Tensor weights = of_class.index_select(0, support);
+  const at::Tensor mean = weights.mean();
+  task.support.weights = (weights / mean).to(at::kFloat);
+  if (has_query) task.query.weights = (of_class.index_select(0, query) / mean).to(at::kFloat);
+}
+
 Result<Task> GeneratorTaskSource::Draw(Rng& rng, std::int64_t support_per_class) {
   FEDMETA_ASSIGN_OR_RETURN(TaskExamples examples,
                            generator_.Draw(DataPart::kTrain, support_per_class, rng));
-  return Task{.support = ToTaskSet(std::move(examples.support), device_),
-              .query = ToTaskSet(std::move(examples.query), device_)};
+  Task task{.support = ToTaskSet(std::move(examples.support), device_),
+            .query = ToTaskSet(std::move(examples.query), device_)};
+  if (balanced_) BalanceClasses(task, ObjectiveOf(generator_.target_kind()));
+  return task;
 }
 
 Result<TaskSet> GeneratorTaskSource::Examples(Rng& rng) {
   FEDMETA_ASSIGN_OR_RETURN(ExampleSet examples, generator_.TrainingExamples(rng));
-  return ToTaskSet(std::move(examples), device_);
+  Task task{.support = ToTaskSet(std::move(examples), device_), .query = {}};
+  if (balanced_) BalanceClasses(task, ObjectiveOf(generator_.target_kind()));
+  return std::move(task.support);
 }
 
 }  // namespace fedmeta

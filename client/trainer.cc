@@ -25,7 +25,7 @@ Contributions Train(const RoundPlan& plan, const LegRuntime& leg, const Objectiv
   streams.reserve(clients.size());
   std::vector<ClientWork> work;
   for (const LocalClient& client : clients) {
-    sources.emplace_back(*client.tasks, device);
+    sources.emplace_back(*client.tasks, device, leg.balanced);
     streams.emplace_back(StreamName{.seed = leg.assignment.seed(),
                                     .purpose = "tasks",
                                     .client = client.name,

@@ -58,8 +58,11 @@ Spread SpreadOf(std::vector<double> accuracies, bool show_small) {
 }  // namespace
 
 Selection SelectionOf(const v1::Evaluation& evaluation, const EvaluationGrid& grid) {
-  Selection selection{.accuracy = evaluation.select().metric() == "accuracy_mean",
-                      .step = grid.steps.size() - 1};
+  // log_loss is the loss of a classifier.
+  Selection selection{.metric = Selection::Metric::kLoss, .step = grid.steps.size() - 1};
+  const std::string& metric = evaluation.select().metric();
+  if (metric == "accuracy_mean") selection.metric = Selection::Metric::kAccuracy;
+  if (metric == "auc_mean") selection.metric = Selection::Metric::kAuc;
   if (evaluation.select().has_steps()) {
     const auto found = std::find(grid.steps.begin(), grid.steps.end(), evaluation.select().steps());
     if (found != grid.steps.end()) {
@@ -70,17 +73,21 @@ Selection SelectionOf(const v1::Evaluation& evaluation, const EvaluationGrid& gr
 }
 
 Score ScoreOf(const MetricSums& cell, const Selection& selection) {
-  const double sum = selection.accuracy ? cell.mean_correct : cell.mean_loss;
-  if (cell.clients <= 0 || !std::isfinite(sum)) {
+  const bool by_area = selection.metric == Selection::Metric::kAuc;
+  const double clients = by_area ? cell.auc_clients : cell.clients;
+  const double sum = by_area                                            ? cell.mean_auc
+                     : selection.metric == Selection::Metric::kAccuracy ? cell.mean_correct
+                                                                        : cell.mean_loss;
+  if (clients <= 0 || !std::isfinite(sum)) {
     return {.sound = false,
-            .value = selection.accuracy ? 0 : std::numeric_limits<double>::infinity()};
+            .value = selection.higher_is_better() ? 0 : std::numeric_limits<double>::infinity()};
   }
-  return {.sound = DivergedShare(cell) <= kDivergedShare, .value = sum / cell.clients};
+  return {.sound = DivergedShare(cell) <= kDivergedShare, .value = sum / clients};
 }
 
 bool Better(const Score& a, const Score& b, const Selection& selection) {
   if (a.sound != b.sound) return a.sound;
-  return selection.accuracy ? a.value > b.value : a.value < b.value;
+  return selection.higher_is_better() ? a.value > b.value : a.value < b.value;
 }
 
 std::vector<TunedShots> Tune(const EvaluationGrid& grid, std::span<const MetricSums> validation,
@@ -135,8 +142,11 @@ std::vector<FinalCell> FinalCells(const EvaluationGrid& grid, std::span<const Tu
     const MetricSums& sums = test.metrics[position];
     const double clients = std::max(1.0, sums.clients);
     std::vector<double> accuracies;
+    std::vector<ClientFigures> disclosed;
     for (const auto& [client, own] : test.disclosed) {
-      if (own[position].clients > 0) accuracies.push_back(own[position].mean_correct);
+      if (own[position].clients <= 0) continue;
+      accuracies.push_back(own[position].mean_correct);
+      disclosed.push_back({.client = client.value(), .sums = own[position]});
     }
     Spread spread = SpreadOf(std::move(accuracies), show_small);
     cells.push_back({.shots = grid.shots[shot],
@@ -148,7 +158,9 @@ std::vector<FinalCell> FinalCells(const EvaluationGrid& grid, std::span<const Tu
                      .accuracy_std = spread.deviation,
                      .accuracy_worst_decile = spread.worst_decile,
                      .clients = static_cast<std::uint32_t>(sums.clients),
-                     .diverged_share = DivergedShare(sums)});
+                     .diverged_share = DivergedShare(sums),
+                     .sums = sums,
+                     .disclosed = std::move(disclosed)});
   };
   for (std::size_t shot = 0; shot < tuned.size(); ++shot) {
     for (std::size_t step = 0; step < grid.steps.size(); ++step) {

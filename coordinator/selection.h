@@ -29,8 +29,10 @@ struct EvaluationGrid {
 
 /// What rounds and settings are compared by (evaluation.select).
 struct Selection {
-  bool accuracy = false;  ///< accuracy_mean (higher is better), else loss_mean (lower)
-  std::size_t step = 0;   ///< position in EvaluationGrid::steps
+  enum class Metric : std::uint8_t { kLoss, kAccuracy, kAuc };
+  Metric metric = Metric::kLoss;
+  bool higher_is_better() const { return metric != Metric::kLoss; }
+  std::size_t step = 0;  ///< position in EvaluationGrid::steps
 };
 Selection SelectionOf(const v1::Evaluation& evaluation, const EvaluationGrid& grid);
 

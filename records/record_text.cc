@@ -1,11 +1,12 @@
 #include "fedmeta/records/record_text.h"
 
+#include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include <nlohmann/json.hpp>
 
 #include "fedmeta/core/text.h"
+#include "fedmeta/records/scores.h"
 
 namespace fedmeta {
 namespace {
@@ -15,11 +16,6 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr char kTooFewClients[] = "fewer than 10 disclosing clients";
-
-/// NaN, hence null, where nothing was counted.
-double Mean(double sum, double count) {
-  return count > 0 ? sum / count : std::numeric_limits<double>::quiet_NaN();
-}
 
 /// Names of sites and reasons are text from outside: what is not UTF-8 is replaced, not thrown on.
 std::string Dump(const ordered_json& value, int indent = -1) {
@@ -47,6 +43,7 @@ ordered_json CellObject(const FinalCell& cell, bool classification) {
     }
   }
   object["loss_mean"] = cell.loss_mean;
+  AddFinalScores(object, cell, classification);
   object["clients"] = cell.clients;
   object["diverged_share"] = cell.diverged_share;
   return object;
@@ -93,6 +90,20 @@ void AddPrivacy(ordered_json& object, const PrivacySummary& privacy) {
   details["assumption"] = privacy.assumption;
 }
 
+/// The main method against a baseline, by shots, at what validation chose for each.
+ordered_json CompareMethods(const MethodSummary& main, const MethodSummary& baseline,
+                            bool classification) {
+  ordered_json by_shots = ordered_json::object();
+  for (const FinalCell& cell : main.cells) {
+    const auto other =
+        std::find_if(baseline.cells.begin(), baseline.cells.end(),
+                     [&](const FinalCell& its) { return its.tuned && its.shots == cell.shots; });
+    if (!cell.tuned || other == baseline.cells.end()) continue;
+    by_shots[std::to_string(cell.shots)] = Compare(cell, *other, classification);
+  }
+  return by_shots;
+}
+
 std::string CsvText(const std::string& text) {
   if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
   std::string quoted = "\"";
@@ -130,9 +141,9 @@ std::string RoundLine(const RoundRecord& record, bool classification) {
         {{"client", dropped.client}, {"phase", dropped.phase}, {"reason", dropped.reason}});
   line["inner_diverged"] = Count(record.metrics.diverged_tasks);
   line["tasks"] = Count(record.metrics.tasks);
-  line["query_loss"] = Mean(record.metrics.query_loss, record.metrics.examples);
+  line["query_loss"] = MeanOf(record.metrics.query_loss, record.metrics.examples);
   if (classification)
-    line["query_accuracy"] = Mean(record.metrics.correct, record.metrics.examples);
+    line["query_accuracy"] = MeanOf(record.metrics.correct, record.metrics.examples);
   if (record.epsilon) line["epsilon"] = *record.epsilon;
   line["bytes_down"] = record.bytes_down;
   line["bytes_up"] = record.bytes_up;
@@ -157,17 +168,18 @@ std::string EvaluationLines(const EvaluationRecord& record, bool classification)
     line["steps"] = cell.steps;
     line["shots"] = cell.shots;
     line["learning_rate"] = cell.learning_rate;
-    line["loss"] = Mean(sums.mean_loss, sums.clients);
-    if (classification) line["accuracy"] = Mean(sums.mean_correct, sums.clients);
+    line["loss"] = MeanOf(sums.mean_loss, sums.clients);
+    if (classification) line["accuracy"] = MeanOf(sums.mean_correct, sums.clients);
     line["examples"] = Count(sums.examples);
     line["tasks"] = Count(sums.tasks);
     line["diverged"] = Count(sums.diverged_tasks);
     if (summed) {
       // Loss and accuracy above are means over clients; these are means over their examples.
       line["clients"] = Count(sums.clients);
-      line["loss_over_examples"] = Mean(sums.query_loss, sums.examples);
-      if (classification) line["accuracy_over_examples"] = Mean(sums.correct, sums.examples);
+      line["loss_over_examples"] = MeanOf(sums.query_loss, sums.examples);
+      if (classification) line["accuracy_over_examples"] = MeanOf(sums.correct, sums.examples);
     }
+    if (classification) AddScores(line, sums, summed);
     lines += Dump(line) + "\n";
   }
   return lines;
@@ -198,8 +210,9 @@ std::string SummaryText(const RunHeading& heading, const RunSummary& summary) {
   object["baselines"] = ordered_json::object();
   for (const MethodSummary& baseline : summary.baselines) {
     const bool taken = object["baselines"].contains(baseline.method);
-    AddMethod(object["baselines"][taken ? baseline.leg : baseline.method], baseline,
-              heading.classification);
+    ordered_json& entry = object["baselines"][taken ? baseline.leg : baseline.method];
+    AddMethod(entry, baseline, heading.classification);
+    entry["main_minus_baseline"] = CompareMethods(summary.main, baseline, heading.classification);
   }
   return Dump(object, 2) + "\n";
 }
@@ -217,8 +230,8 @@ std::string RoundRows(const RoundRecord& record, const std::string& method, bool
     row.value = value;
     rows += row.Text();
   };
-  add("loss", Mean(record.metrics.query_loss, record.metrics.examples));
-  if (classification) add("accuracy", Mean(record.metrics.correct, record.metrics.examples));
+  add("loss", MeanOf(record.metrics.query_loss, record.metrics.examples));
+  if (classification) add("accuracy", MeanOf(record.metrics.correct, record.metrics.examples));
   add("examples", record.metrics.examples);
   return rows;
 }
@@ -241,8 +254,12 @@ std::string EvaluationRows(const EvaluationRecord& record, bool classification) 
       row.value = value;
       rows += row.Text();
     };
-    add("loss", Mean(cell.sums.mean_loss, cell.sums.clients));
-    if (classification) add("accuracy", Mean(cell.sums.mean_correct, cell.sums.clients));
+    add("loss", MeanOf(cell.sums.mean_loss, cell.sums.clients));
+    if (classification) {
+      add("accuracy", MeanOf(cell.sums.mean_correct, cell.sums.clients));
+      if (cell.sums.auc_clients > 0) add("auc", cell.sums.mean_auc / cell.sums.auc_clients);
+      if (cell.sums.CalibrationError()) add("brier", cell.sums.mean_brier / cell.sums.clients);
+    }
     add("examples", cell.sums.examples);
   }
   return rows;

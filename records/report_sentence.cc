@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "fedmeta/core/bootstrap.h"
 #include "fedmeta/core/rng.h"
 #include "fedmeta/core/text.h"
 #include "fedmeta/records/report_figures.h"
@@ -10,28 +11,6 @@
 
 namespace fedmeta {
 namespace {
-
-constexpr int kResamples = 2000;
-
-struct Interval {
-  double mean = 0, low = 0, high = 0;
-};
-/// Percentile bootstrap over clients; the same figures on every machine.
-Interval Bootstrap(const std::vector<double>& differences) {
-  Rng rng(StreamName{.seed = 0, .purpose = "report-bootstrap"});
-  const auto count = static_cast<double>(differences.size());
-  std::vector<double> means(kResamples);
-  for (double& mean : means) {
-    double sum = 0;
-    for (std::size_t i = 0; i < differences.size(); ++i)
-      sum += differences[rng.Below(differences.size())];
-    mean = sum / count;
-  }
-  std::sort(means.begin(), means.end());
-  double sum = 0;
-  for (const double difference : differences) sum += difference;
-  return {sum / count, means[kResamples / 40], means[kResamples - 1 - kResamples / 40]};
-}
 
 std::string ComparisonText(const ReportData& data, const RunResult& result) {
   const double scale = data.classification ? 100 : 1;
@@ -105,7 +84,9 @@ RunResult Outcome(const ReportData& data) {
       if (const auto found = theirs.find(client); found != theirs.end())
         differences.push_back(value - found->second);
     if (differences.size() >= 2) {
-      const Interval interval = Bootstrap(differences);
+      // The same figures on every machine.
+      Rng rng(StreamName{.seed = 0, .purpose = "report-bootstrap"});
+      const Interval interval = BootstrapMean(differences, rng);
       result.difference = interval.mean;
       result.low = interval.low;
       result.high = interval.high;

@@ -41,7 +41,7 @@ struct RoundRecord {
   /// Spent until and with this attempt; null without differential privacy, or where only sites
   /// account for it.
   std::optional<double> epsilon = {};
-  std::vector<SessionRecord> sessions = {};    ///< secure aggregation, in order
+  std::vector<SessionRecord> sessions = {};  ///< secure aggregation, in order
   bool spent = false;  ///< opened without a usable sum: the round's number is used up
 };
 

@@ -106,6 +106,7 @@ Result<Leg> PrepareLeg(const v1::Experiment& experiment, const LearnRegistries& 
   assignment.set_outputs(static_cast<std::uint32_t>(
       learner->uses_site_labels() ? shape.site_outputs : shape.task_outputs));
   assignment.set_device(experiment.device());
+  assignment.set_class_weights(experiment.data().class_weights());
   if (!experiment.data().features().empty()) {
     *assignment.mutable_dictionary() = DictionaryOf(experiment.data());
   }

@@ -11,6 +11,7 @@
 #include "fedmeta/coordinator/round_worker.h"
 #include "fedmeta/coordinator/round_writer.h"
 #include "fedmeta/coordinator/run_recorder.h"
+#include "fedmeta/simulator/pooled_tasks.h"
 
 namespace fedmeta {
 namespace {
@@ -121,6 +122,21 @@ class Simulation::Implementation {
         LegRuntime::Create(options_.registries, leg.assignment, **tasks);
     if (!runtime.ok()) return Observe(runtime.error());
     runtime_ = std::move(*runtime);
+    pooled_ = nullptr;
+    if (runtime_->learner->pools()) Observe(Pool());
+  }
+
+  /// Brings the rows of all training clients together, for a leg that pools.
+  Status Pool() {
+    std::vector<std::unique_ptr<TaskGenerator>> sites;
+    for (std::size_t i = 0; i < data_.partition->clients(); ++i) {
+      if (data_.partition->role(i) != v1::ROLE_TRAIN) continue;
+      FEDMETA_ASSIGN_OR_RETURN(
+          auto tasks, MakeClientTasks(options_.experiment, options_.registries.data, data_, i));
+      sites.push_back(std::move(tasks));
+    }
+    pooled_ = MakePooledTasks(std::move(sites));
+    return {};
   }
 
   void Do(const SendPlan& send) {
@@ -195,9 +211,39 @@ class Simulation::Implementation {
     summary_ = finish.summary;
   }
 
+  // A round of a leg that pools: one training on all rows, which counts for each of the cohort, so
+  // that their mean is it.
+  void ExecutePooled() {
+    const PendingPlan pending = std::move(plans_.front());
+    plans_.pop_front();
+    const LocalClient client{.name = "pooled", .tasks = pooled_.get()};
+    const std::shared_ptr<const Bytes> bytes = worker_.state();
+    const std::vector<Result<ClientResult>> results =
+        ExecutePlan(pending.plan, *runtime_, StateOf(*bytes), {&client, 1}, *pool_);
+    for (const ClientId& id : pending.clients) Deliver(pending.plan, id, results.front());
+  }
+
+  static std::span<const float> StateOf(const Bytes& bytes) {
+    return {reinterpret_cast<const float*>(bytes.data()), bytes.size() / sizeof(float)};
+  }
+
+  void Deliver(const RoundPlan& plan, const ClientId& id, Result<ClientResult> result) {
+    if (!result.ok()) {
+      return Hand(ClientFailed{.key = plan.key(),
+                               .client = id,
+                               .phase = "training",
+                               .reason = result.error().message()});
+    }
+    const std::uint32_t slot = next_slot_++;
+    staged_.emplace(slot, std::move(result->payload));
+    if (!result->next_kept.empty()) next_kept_[id] = std::move(result->next_kept);
+    Hand(UploadStaged{.key = plan.key(), .client = id, .slot = slot});
+  }
+
   // The next few clients of the first plan that still has some.
   void ExecuteSome() {
     PendingPlan& pending = plans_.front();
+    if (pooled_ && pending.plan.message().has_train()) return ExecutePooled();
     const std::size_t count = std::min(kClientsAtOnce, pending.clients.size() - pending.next);
     std::vector<std::unique_ptr<TaskGenerator>> generators;
     std::vector<LocalClient> clients;
@@ -224,23 +270,10 @@ class Simulation::Implementation {
     if (pending.next == pending.clients.size()) plans_.pop_front();
 
     const std::shared_ptr<const Bytes> bytes = worker_.state();
-    const std::span state(reinterpret_cast<const float*>(bytes->data()),
-                          bytes->size() / sizeof(float));
     std::vector<Result<ClientResult>> results =
-        ExecutePlan(plan, *runtime_, state, clients, *pool_);
+        ExecutePlan(plan, *runtime_, StateOf(*bytes), clients, *pool_);
     for (std::size_t i = 0; i < results.size(); ++i) {
-      const ClientId id(clients[i].name);
-      if (!results[i].ok()) {
-        Hand(ClientFailed{.key = plan.key(),
-                          .client = id,
-                          .phase = "training",
-                          .reason = results[i].error().message()});
-        continue;
-      }
-      const std::uint32_t slot = next_slot_++;
-      staged_.emplace(slot, std::move(results[i]->payload));
-      if (!results[i]->next_kept.empty()) next_kept_[id] = std::move(results[i]->next_kept);
-      Hand(UploadStaged{.key = plan.key(), .client = id, .slot = slot});
+      Deliver(plan, ClientId(clients[i].name), std::move(results[i]));
     }
   }
 
@@ -258,6 +291,7 @@ class Simulation::Implementation {
   const std::uint64_t charged_;
   std::unordered_map<std::string, std::size_t> index_of_;
   std::shared_ptr<const LegRuntime> runtime_;
+  std::unique_ptr<TaskGenerator> pooled_;  ///< of a leg that pools
   ExperimentId leg_;
   bool clients_keep_ = false;            ///< some client has kept something in this leg
   std::map<ClientId, Bytes> next_kept_;  ///< of the attempt

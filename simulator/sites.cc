@@ -1,5 +1,6 @@
 #include "fedmeta/simulator/sites.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <set>
@@ -63,6 +64,8 @@ Result<SimulationData> OpenSites(const v1::Experiment& experiment, const DataReg
   std::set<std::string> names;
   DigestBuilder fingerprint;
   std::size_t training = 0;
+  std::set<std::string> left_out = {experiment.data().partition().holdout_sites().begin(),
+                                    experiment.data().partition().holdout_sites().end()};
   for (const std::string& file : experiment.data().partition().site_files()) {
     const std::string name = std::filesystem::path(file).stem().string();
     if (!names.insert(name).second) {
@@ -70,11 +73,14 @@ Result<SimulationData> OpenSites(const v1::Experiment& experiment, const DataReg
                          "': sites need names of their own");
       continue;
     }
+    left_out.erase(name);
     Result<OpenedSite> site = OpenOne(file, experiment, registry, schema);
     if (!site.ok()) {
       problems.push_back("site " + name + ": " + site.error().message());
       continue;
     }
+    const auto& held_out = experiment.data().partition().holdout_sites();
+    if (std::ranges::find(held_out, name) != held_out.end()) site->role = v1::ROLE_HOLDOUT;
     fingerprint.Add(AsBytes(name + "\n" + site->source.fingerprint.bytes()));
     if (auto reason = WhyTooSmall(*site, name, experiment, registry)) {
       data.skipped.push_back({.name = name, .reason = std::move(*reason)});
@@ -88,6 +94,10 @@ Result<SimulationData> OpenSites(const v1::Experiment& experiment, const DataReg
     }
     training += site->role == v1::ROLE_TRAIN ? 1 : 0;
     sites.push_back({.name = name, .role = site->role, .dataset = site->source.dataset});
+  }
+  for (const std::string& name : left_out) {
+    problems.push_back("partition.holdout_sites: no site of partition.site_files is called '" +
+                       name + "'");
   }
   if (problems.empty() && training < experiment.federation().cohort()) {
     problems.push_back(

@@ -42,6 +42,8 @@ class AutogradGradients final : public TaskGradients {
                     const at::Tensor& frozen_statistics)
       : model_(model.Clone()), objective_(objective), frozen_statistics_(frozen_statistics) {}
 
+  const Model& model() const override { return *model_; }
+
   LossGradient Compute(const at::Tensor& parameters, const TaskSet& set,
                        bool with_curvature) const override {
     const c10::AutoGradMode graph(true);
@@ -52,7 +54,7 @@ class AutogradGradients final : public TaskGradients {
     if (inputs.dim() == 4 && !with_curvature) inputs = ChannelsLast(inputs);
     const Tensors frozen = Split(frozen_statistics_, inputs);
     const at::Tensor outputs = model_->Forward(leaves, {.inputs = inputs, .statistics = frozen});
-    const at::Tensor loss = objective_.Loss(outputs, set.targets);
+    const at::Tensor loss = objective_.Loss(outputs, set.targets, set.weights);
     Tensors gradients = torch::autograd::grad({loss}, leaves, {}, /*retain_graph=*/with_curvature,
                                               /*create_graph=*/with_curvature,
                                               /*allow_unused=*/true);
@@ -71,8 +73,13 @@ class AutogradGradients final : public TaskGradients {
 
   MetricSums Measure(const at::Tensor& parameters, const TaskSet& set,
                      const at::Tensor& statistics) const override {
+    return objective_.Measure(Outputs(parameters, set, statistics), set.targets);
+  }
+
+  at::Tensor Outputs(const at::Tensor& parameters, const TaskSet& set,
+                     const at::Tensor& statistics) const override {
     const at::Tensor& given = statistics.defined() ? statistics : frozen_statistics_;
-    return objective_.Measure(Forward(parameters, set, given, nullptr), set.targets);
+    return Forward(parameters, set, given, nullptr);
   }
 
   at::Tensor Statistics(const at::Tensor& parameters, const TaskSet& set) const override {

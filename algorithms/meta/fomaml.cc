@@ -15,11 +15,7 @@ class Fomaml final : public QueryGradientLearner {
   explicit Fomaml(const v1::FomamlSettings& settings) : QueryGradientLearner(settings) {}
 
  protected:
-  bool needs_curvature() const override { return false; }
-  at::Tensor BackToTheta(const InnerResult& /*inner*/, const InnerLoopOptions& /*loop*/,
-                         const at::Tensor& gradient) const override {
-    return gradient;
-  }
+  KeepSteps keep_steps() const override { return KeepSteps::kNone; }
 };
 
 }  // namespace

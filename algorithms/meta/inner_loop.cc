@@ -52,7 +52,10 @@ class Batches {
     std::copy_n(order_.begin() + next_, taken, rows.data_ptr<std::int64_t>());
     next_ += taken;
     const at::Tensor index = rows.to(examples_.inputs.device());
-    return {examples_.inputs.index_select(0, index), examples_.targets.index_select(0, index)};
+    return {.inputs = examples_.inputs.index_select(0, index),
+            .targets = examples_.targets.index_select(0, index),
+            .weights = examples_.weights.defined() ? examples_.weights.index_select(0, index)
+                                                   : at::Tensor()};
   }
 
  private:
@@ -69,19 +72,38 @@ double ClipScale(const at::Tensor& gradient, double largest) {
   return norm > largest ? largest / norm : 1;
 }
 
+/// r of step k, [P]; undefined where there is none.
+at::Tensor RateScale(const InnerLoopOptions& options, std::size_t k) {
+  const at::Tensor& scale = options.rate_scale;
+  if (!scale.defined() || scale.dim() == 1) return scale;
+  return scale.select(0, std::min(static_cast<std::int64_t>(k), scale.size(0) - 1));
+}
+
+/// m times the gradient of the inner objective.
+at::Tensor InnerObjectiveGradient(const at::Tensor& gradient, const at::Tensor& parameters,
+                                  const at::Tensor& theta, double proximal,
+                                  const at::Tensor& moved) {
+  const at::Tensor whole =
+      proximal > 0 ? at::add(gradient, parameters - theta, proximal) : gradient;
+  return moved.defined() ? whole * moved : whole;
+}
+
 /// One step of the optimiser; `second_moment` is Adam's, undefined before the first step.
 at::Tensor Step(const at::Tensor& parameters, const InnerStep& step,
                 const InnerLoopOptions& options, std::uint32_t k, at::Tensor& second_moment) {
-  const at::Tensor& gradient = step.point.gradient;
+  const at::Tensor rate_scale = RateScale(options, k);
+  const auto scaled = [&](const at::Tensor& direction) {
+    return rate_scale.defined() ? direction * rate_scale : direction;
+  };
   if (options.optimizer == InnerLoopOptions::Optimizer::kSgd) {
-    return at::sub(parameters, gradient, options.learning_rate * step.scale);
+    return at::sub(parameters, scaled(step.gradient), options.learning_rate * step.scale);
   }
-  const at::Tensor clipped = gradient * step.scale;
+  const at::Tensor clipped = step.gradient * step.scale;
   const at::Tensor square = clipped * clipped * (1 - kBeta2);
   second_moment = second_moment.defined() ? second_moment * kBeta2 + square : square;
   const double correction = 1 - std::pow(kBeta2, k + 1.0);
   const at::Tensor root = (second_moment / correction).sqrt() + kEpsilon;
-  return at::sub(parameters, clipped / root, options.learning_rate);
+  return at::sub(parameters, scaled(clipped / root), options.learning_rate);
 }
 
 bool Grew(double first, double last) {
@@ -92,12 +114,13 @@ bool Grew(double first, double last) {
 
 InnerResult RunInnerLoop(const TaskGradients& gradients, const at::Tensor& theta,
                          const TaskSet& examples, const InnerLoopOptions& options, Rng* rng,
-                         bool with_curvature, const InnerVisitor& visit) {
-  FEDMETA_CHECK(!with_curvature || options.optimizer == InnerLoopOptions::Optimizer::kSgd);
+                         KeepSteps keep, const InnerVisitor& visit) {
+  FEDMETA_CHECK(keep == KeepSteps::kNone || options.optimizer == InnerLoopOptions::Optimizer::kSgd);
   const c10::NoGradGuard no_graph;
   Batches batches(examples, options.batch_size, rng);
   InnerResult result;
   result.parameters = theta;
+  result.moved = MovedCoordinates(gradients.model(), options.scope, examples.size(), theta);
   at::Tensor second_moment;
   TaskSet first_batch;
   double first_loss = 0;
@@ -105,19 +128,21 @@ InnerResult RunInnerLoop(const TaskGradients& gradients, const at::Tensor& theta
     if (visit && !visit(k, result.parameters)) return result;
     const TaskSet batch = batches.Next();
     InnerStep step;
-    step.point = gradients.Compute(result.parameters, batch, with_curvature);
+    step.point = gradients.Compute(result.parameters, batch, keep == KeepSteps::kCurvature);
     if (!std::isfinite(step.point.loss)) {
       result.diverged = true;
       return result;
     }
     if (k == 0) {
       first_batch = batch;
-      first_loss = step.point.loss;
+      first_loss = step.point.sums.query_loss / step.point.sums.examples;
     }
     if (k + batches.steps_of_a_pass() >= options.steps) result.last_pass.Add(step.point.sums);
-    step.scale = ClipScale(step.point.gradient, options.gradient_clip);
+    step.gradient = InnerObjectiveGradient(step.point.gradient, result.parameters, theta,
+                                           options.proximal, result.moved);
+    step.scale = ClipScale(step.gradient, options.gradient_clip);
     result.parameters = Step(result.parameters, step, options, k, second_moment);
-    if (with_curvature) result.steps.push_back(std::move(step));
+    if (keep != KeepSteps::kNone) result.steps.push_back(std::move(step));
   }
   if (options.steps > 0) {
     const MetricSums last = gradients.Measure(result.parameters, first_batch);
@@ -127,20 +152,37 @@ InnerResult RunInnerLoop(const TaskGradients& gradients, const at::Tensor& theta
   return result;
 }
 
-at::Tensor BackThroughInnerLoop(const InnerResult& result, const InnerLoopOptions& options,
-                                at::Tensor v) {
+InnerGradient BackThroughInnerLoop(const InnerResult& result, const InnerLoopOptions& options,
+                                   at::Tensor v) {
   const c10::NoGradGuard no_graph;
-  for (auto step = result.steps.rbegin(); step != result.steps.rend(); ++step) {
+  InnerGradient back;
+  if (options.rate_scale.defined()) back.rate_scale = at::zeros_like(options.rate_scale);
+  at::Tensor through_theta;  // by the proximal term, which every step looks back to theta with
+  for (std::size_t k = result.steps.size(); k-- > 0;) {
+    const InnerStep& step = result.steps[k];
+    const at::Tensor& g = step.gradient;
     at::Tensor direction = v;
-    if (step->scale < 1) {
-      // The clipped gradient is C g / |g|, so its Jacobian is (C / |g|) (I - g g^T / |g|^2) H.
-      const at::Tensor& g = step->point.gradient;
-      const at::Tensor along = at::dot(g, v) / at::dot(g, g);
-      direction = (v - g * along) * step->scale;
+    if (options.rate_scale.defined()) {
+      RateScale({.rate_scale = back.rate_scale}, k).sub_(g * v, options.learning_rate * step.scale);
+      direction = direction * RateScale(options, k);
     }
-    v = at::sub(v, step->point.hessian_times(direction), options.learning_rate);
+    if (!step.point.hessian_times) continue;
+    if (step.scale < 1) {
+      // The clipped gradient is C g / |g|, so its Jacobian is (C / |g|) (I - g g^T / |g|^2) times
+      // that of g.
+      const at::Tensor along = at::dot(g, direction) / at::dot(g, g);
+      direction = (direction - g * along) * step.scale;
+    }
+    if (result.moved.defined()) direction = direction * result.moved;
+    v = at::sub(v, step.point.hessian_times(direction), options.learning_rate);
+    if (options.proximal > 0) {
+      const at::Tensor pull = direction * (options.learning_rate * options.proximal);
+      v = v - pull;
+      through_theta = through_theta.defined() ? through_theta + pull : pull;
+    }
   }
-  return v;
+  back.theta = through_theta.defined() ? v + through_theta : v;
+  return back;
 }
 
 }  // namespace fedmeta

@@ -12,6 +12,7 @@ constexpr double kDefaultRate = 0.1;
 
 class Local final : public ThetaLearner {
  public:
+  explicit Local(const v1::LocalSettings& settings) : proximal_(settings.proximal()) {}
   std::vector<Result<ClientUpdate>> ComputeUpdates(const LearnContext& /*context*/,
                                                    std::span<const float> /*state*/,
                                                    std::span<ClientWork> work) const override {
@@ -20,13 +21,19 @@ class Local final : public ThetaLearner {
   }
   double default_adaptation_rate() const override { return kDefaultRate; }
   bool trains() const override { return false; }
+
+ protected:
+  InnerLoopOptions adaptation_loop() const override { return {.proximal = proximal_}; }
+
+ private:
+  double proximal_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<MetaLearner>> CreateLocal(const google::protobuf::Any& any) {
-  FEDMETA_RETURN_IF_ERROR(ReadSettings<v1::LocalSettings>(any));
-  return std::unique_ptr<MetaLearner>(std::make_unique<Local>());
+  FEDMETA_ASSIGN_OR_RETURN(const auto settings, ReadSettings<v1::LocalSettings>(any));
+  return std::unique_ptr<MetaLearner>(std::make_unique<Local>(settings));
 }
 
 }  // namespace fedmeta

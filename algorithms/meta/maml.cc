@@ -1,7 +1,7 @@
 // MAML (Finn, Abbeel, Levine 2017, "Model-agnostic meta-learning", eq. 1): the exact gradient of
 // L_Q(phi_K(theta)). phi_{k+1} = phi_k - alpha grad L_S(phi_k), so d phi_{k+1} / d phi_k = I -
 // alpha H_S(phi_k), symmetric: v_K = grad L_Q(phi_K), v_k = v_{k+1} - alpha H_S(phi_k) v_{k+1}, and
-// v_0 is sent.
+// v_0 is sent. The proximal term, clipping and learned step sizes enter in BackThroughInnerLoop.
 #include <ATen/ATen.h>
 
 #include "fedmeta/algorithms/meta/meta_registry.h"
@@ -17,11 +17,7 @@ class Maml final : public QueryGradientLearner {
   explicit Maml(const v1::MamlSettings& settings) : QueryGradientLearner(settings) {}
 
  protected:
-  bool needs_curvature() const override { return true; }
-  at::Tensor BackToTheta(const InnerResult& inner, const InnerLoopOptions& loop,
-                         const at::Tensor& gradient) const override {
-    return BackThroughInnerLoop(inner, loop, gradient);
-  }
+  KeepSteps keep_steps() const override { return KeepSteps::kCurvature; }
 };
 
 }  // namespace

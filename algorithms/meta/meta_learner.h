@@ -97,6 +97,9 @@ class MetaLearner {
   /// True for the averaging baselines: the model has an output for every label of the largest label
   /// set, and learns under the site's own labels rather than an episode's.
   virtual bool uses_site_labels() const { return false; }
+  /// True where training happens on all sites' rows in one place: a baseline of simulations, which
+  /// no live federation can run.
+  virtual bool pools() const { return false; }
   /// Largest weight that a client of this algorithm may claim.
   virtual double maximum_weight() const { return 1.0; }
 };

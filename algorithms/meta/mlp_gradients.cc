@@ -1,4 +1,5 @@
 // TaskGradients of an MLP on plain arrays: no graph, no dispatch.
+#include <algorithm>
 #include <memory>
 #include <stdexcept>
 #include <utility>
@@ -42,13 +43,16 @@ class PassPool : public std::enable_shared_from_this<PassPool<T>> {
 
 class MlpGradients final : public TaskGradients {
  public:
-  MlpGradients(const MlpShape& shape, std::size_t parameter_count, ObjectiveKind kind)
-      : inputs_(shape.widths.front()),
+  MlpGradients(const Model& model, const MlpShape& shape, ObjectiveKind kind)
+      : model_(model.Clone()),
+        inputs_(shape.widths.front()),
         outputs_(shape.widths.back()),
-        parameter_count_(static_cast<std::int64_t>(parameter_count)),
+        parameter_count_(static_cast<std::int64_t>(ParameterCount(model))),
         kind_(kind),
         floats_(std::make_shared<PassPool<float>>(shape, kind)),
         doubles_(std::make_shared<PassPool<double>>(shape, kind)) {}
+
+  const Model& model() const override { return *model_; }
 
   LossGradient Compute(const at::Tensor& parameters, const TaskSet& set,
                        bool with_curvature) const override {
@@ -63,6 +67,14 @@ class MlpGradients final : public TaskGradients {
       return Forward<double>(*doubles_->Take(), parameters, set);
     }
     return Forward<float>(*floats_->Take(), parameters, set);
+  }
+
+  at::Tensor Outputs(const at::Tensor& parameters, const TaskSet& set,
+                     const at::Tensor& /*statistics*/) const override {
+    if (parameters.scalar_type() == at::kDouble) {
+      return OutputsIn<double>(*doubles_, parameters, set);
+    }
+    return OutputsIn<float>(*floats_, parameters, set);
   }
 
   at::Tensor Statistics(const at::Tensor& /*parameters*/, const TaskSet& /*set*/) const override {
@@ -85,7 +97,20 @@ class MlpGradients final : public TaskGradients {
     } else {
       values.values = targets.data_ptr<T>();
     }
+    const at::Tensor weights =
+        set.weights.defined() ? Dense(set.weights, kType, examples, "weights") : at::Tensor();
+    if (weights.defined()) values.weights = weights.data_ptr<T>();
     return pass.Forward(point.data_ptr<T>(), inputs.data_ptr<T>(), values, examples);
+  }
+
+  template <typename T>
+  at::Tensor OutputsIn(PassPool<T>& pool, const at::Tensor& parameters, const TaskSet& set) const {
+    const std::shared_ptr<MlpPass<T>> pass = pool.Take();
+    Forward(*pass, parameters, set);
+    at::Tensor outputs =
+        at::empty({set.size(), outputs_}, parameters.options().requires_grad(false));
+    std::copy_n(pass->outputs().data(), outputs.numel(), outputs.template data_ptr<T>());
+    return outputs;
   }
 
   /// The tensor as a dense array of `count` values of one type.
@@ -107,7 +132,7 @@ class MlpGradients final : public TaskGradients {
     std::shared_ptr<MlpPass<T>> pass = pool.Take();
     LossGradient result;
     result.sums = Forward(*pass, parameters, set);
-    result.loss = result.sums.query_loss / result.sums.examples;
+    result.loss = pass->loss();
     const auto options = parameters.options().requires_grad(false);
     result.gradient = at::empty({parameter_count_}, options);
     pass->Backward(result.gradient.template data_ptr<T>());
@@ -124,6 +149,7 @@ class MlpGradients final : public TaskGradients {
     return result;
   }
 
+  std::unique_ptr<Model> model_;
   std::int64_t inputs_, outputs_, parameter_count_;
   ObjectiveKind kind_;
   std::shared_ptr<PassPool<float>> floats_;
@@ -135,7 +161,7 @@ class MlpGradients final : public TaskGradients {
 std::unique_ptr<TaskGradients> MakeMlpGradients(const Model& model, const Objective& objective) {
   const std::optional<MlpShape> shape = model.mlp_shape();
   FEDMETA_CHECK(shape.has_value());
-  return std::make_unique<MlpGradients>(*shape, ParameterCount(model), objective.kind());
+  return std::make_unique<MlpGradients>(model, *shape, objective.kind());
 }
 
 }  // namespace fedmeta

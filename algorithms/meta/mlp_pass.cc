@@ -130,14 +130,20 @@ MetricSums MlpPass<T>::OutputLoss(const MlpTargets<T>& targets) {
   const auto count = last.outputs.size();
   last.delta.resize(count);
   probabilities_.resize(count);
-  const T examples_share = T{1} / static_cast<T>(examples_);
-  const T share = T{1} / static_cast<T>(examples_ * width);
+  shares_.assign(static_cast<std::size_t>(examples_), T{1} / static_cast<T>(examples_));
+  if (targets.weights != nullptr) {
+    for (std::int64_t n = 0; n < examples_; ++n)
+      shares_[static_cast<std::size_t>(n)] *= targets.weights[n];
+  }
+  loss_ = 0;
   MetricSums sums;
   sums.examples = static_cast<double>(examples_);
   for (std::int64_t n = 0; n < examples_; ++n) {
     const T* z = last.outputs.data() + n * width;
     T* p = probabilities_.data() + n * width;
     T* delta = last.delta.data() + n * width;
+    const T examples_share = shares_[static_cast<std::size_t>(n)];
+    const T share = examples_share / static_cast<T>(width);
     double loss = 0;
     bool correct = kind_ == ObjectiveKind::kBinaryCrossEntropy;
     if (kind_ == ObjectiveKind::kCrossEntropy) {
@@ -172,7 +178,9 @@ MetricSums MlpPass<T>::OutputLoss(const MlpTargets<T>& targets) {
     if (kind_ != ObjectiveKind::kCrossEntropy) loss /= static_cast<double>(width);
     sums.query_loss += loss;
     sums.correct += correct ? 1 : 0;
+    if (targets.weights != nullptr) loss_ += loss * targets.weights[n];
   }
+  loss_ = (targets.weights != nullptr ? loss_ : sums.query_loss) / sums.examples;
   return sums;
 }
 
@@ -204,9 +212,9 @@ template <typename T>
 void MlpPass<T>::DirectionalOutputDelta(const Buffer& r_outputs, Buffer& r_delta) const {
   const std::int64_t width = layers_.back().out;
   r_delta.resize(r_outputs.size());
-  const T examples_share = T{1} / static_cast<T>(examples_);
-  const T share = T{1} / static_cast<T>(examples_ * width);
   for (std::int64_t n = 0; n < examples_; ++n) {
+    const T examples_share = shares_[static_cast<std::size_t>(n)];
+    const T share = examples_share / static_cast<T>(width);
     const T* p = probabilities_.data() + n * width;
     const T* r = r_outputs.data() + n * width;
     T* to = r_delta.data() + n * width;

@@ -9,11 +9,13 @@
 
 namespace fedmeta {
 
-/// Targets of `examples` rows: classes for cross-entropy, else values [examples, outputs].
+/// Targets of `examples` rows: classes for cross-entropy, else values [examples, outputs]; and what
+/// each row counts in the loss, null: 1 each.
 template <typename T>
 struct MlpTargets {
   const std::int64_t* classes = nullptr;
   const T* values = nullptr;
+  const T* weights = nullptr;
 };
 
 /// One pass of an MLP over one set of examples at one point: forward, backward and the R-operator
@@ -33,7 +35,10 @@ class MlpPass {
   /// Throws std::out_of_range for a class that the model has no output for.
   MetricSums Forward(const T* parameters, const T* inputs, const MlpTargets<T>& targets,
                      std::int64_t examples);
-  /// gradient [P] of the mean loss; after Forward.
+  /// The weighted mean loss, and the model's outputs [examples, widths.back()]; after Forward.
+  double loss() const { return loss_; }
+  const std::vector<T>& outputs() const { return layers_.back().outputs; }
+  /// gradient [P] of loss(); after Forward.
   void Backward(T* gradient);
   /// product [P] = Hessian times v [P]; after Backward.
   void HessianTimes(const T* v, T* product);
@@ -67,6 +72,8 @@ class MlpPass {
   std::int64_t examples_ = 0;
   std::vector<Layer> layers_;
   Buffer parameters_, inputs_;
+  Buffer shares_;  ///< of each example in the mean loss
+  double loss_ = 0;
   Buffer probabilities_;  ///< softmax or sigmoid of the outputs
   Buffer transposed_v_, upstream_, r_delta_, r_upstream_;
 };

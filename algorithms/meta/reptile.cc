@@ -20,7 +20,9 @@ class Reptile final : public TaskMeanLearner {
               .learning_rate = settings.inner_learning_rate(),
               .steps = settings.adaptation_steps(),
               .gradient_clip = settings.gradient_clip(),
-              .batch_size = settings.batch_size()},
+              .batch_size = settings.batch_size(),
+              .proximal = settings.proximal()},
+        scope_(ParseAdaptationScope(settings.adapts())),
         tasks_(settings.tasks_per_round()),
         train_shots_(settings.train_shots()) {}
 
@@ -28,7 +30,7 @@ class Reptile final : public TaskMeanLearner {
                                        const Task& task, Rng& rng) const override {
     const TaskSet examples = train_shots_ > 0 ? task.support : Merge(task);
     const InnerResult inner =
-        RunInnerLoop(gradients, theta, examples, loop_, &rng, /*with_curvature=*/false);
+        RunInnerLoop(gradients, theta, examples, loop_, &rng, KeepSteps::kNone);
     if (inner.diverged) return std::nullopt;
     return TaskOutcome{.update = theta - inner.parameters,
                        .sums = gradients.Measure(inner.parameters, task.query),
@@ -42,15 +44,23 @@ class Reptile final : public TaskMeanLearner {
   Result<Task> DrawTask(TaskSource& source, Rng& rng) const override {
     return source.Draw(rng, train_shots_);
   }
-  InnerLoopOptions adaptation_loop() const override { return loop_; }
+  InnerLoopOptions adaptation_loop() const override {
+    InnerLoopOptions loop = loop_;
+    loop.scope = scope_;
+    return loop;
+  }
 
  private:
   static TaskSet Merge(const Task& task) {
-    return {at::cat({task.support.inputs, task.query.inputs}),
-            at::cat({task.support.targets, task.query.targets})};
+    const bool weighted = task.support.weights.defined();
+    return {
+        .inputs = at::cat({task.support.inputs, task.query.inputs}),
+        .targets = at::cat({task.support.targets, task.query.targets}),
+        .weights = weighted ? at::cat({task.support.weights, task.query.weights}) : at::Tensor()};
   }
 
   InnerLoopOptions loop_;
+  AdaptationScope scope_;
   std::uint32_t tasks_, train_shots_;
 };
 

@@ -19,7 +19,7 @@ std::size_t StateSize(const Model& model) {
 at::Tensor StatisticsOfState(const Model& model, std::span<const float> state,
                              const at::Device& device) {
   if (!StateHasStatistics(model)) return {};
-  return StateTensor(state.last(StatisticsCount(model)), device);
+  return StateTensor(state.subspan(ParameterCount(model), StatisticsCount(model)), device);
 }
 
 Bytes PackStatistics(std::span<const float> statistics) {

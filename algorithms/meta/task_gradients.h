@@ -15,13 +15,16 @@ namespace fedmeta {
 struct TaskSet {
   at::Tensor inputs;   ///< [examples, ...]
   at::Tensor targets;  ///< as Objective says
+  /// [examples], what each counts in the loss that is learned by; undefined: 1 each. Figures are
+  /// never weighted.
+  at::Tensor weights = {};
   std::int64_t size() const { return inputs.defined() ? inputs.size(0) : 0; }
 };
 
 /// The loss of one set of examples at one point, its gradient and, if asked for, its curvature
 /// there.
 struct LossGradient {
-  double loss = 0;
+  double loss = 0;      ///< weighted, as the gradient is
   at::Tensor gradient;  ///< flat [P], no graph
   MetricSums sums;      ///< of the set at this point, as Measure gives them
   /// v [P] -> Hessian of the loss at this point times v [P]; may be called any number of times
@@ -37,6 +40,7 @@ struct LossGradient {
 class TaskGradients {
  public:
   virtual ~TaskGradients() = default;
+  virtual const Model& model() const = 0;
   /// parameters: flat [P].
   virtual LossGradient Compute(const at::Tensor& parameters, const TaskSet& set,
                                bool with_curvature) const = 0;
@@ -46,6 +50,10 @@ class TaskGradients {
   }
   /// Forward only; normalises with `statistics` (flat, StatisticsCount), if defined.
   virtual MetricSums Measure(const at::Tensor& parameters, const TaskSet& set,
+                             const at::Tensor& statistics) const = 0;
+  /// What the model gives for each example, [examples, outputs], without a graph; normalises as
+  /// Measure does.
+  virtual at::Tensor Outputs(const at::Tensor& parameters, const TaskSet& set,
                              const at::Tensor& statistics) const = 0;
   /// The set's own statistics at this point, flat [StatisticsCount], without a graph; undefined for
   /// a model that has none.

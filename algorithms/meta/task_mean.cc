@@ -65,20 +65,30 @@ bool AllFinite(const at::Tensor& values) {
   return std::all_of(data, data + values.numel(), [](float value) { return std::isfinite(value); });
 }
 
-/// What stands behind theta in the update, or what the client keeps.
+/// The update's statistics, or what the client keeps of them.
 void AddStatistics(const Model& model, std::span<const float> state, const ClientJob& job,
                    const FlatSum& statistics, ClientUpdate& client) {
-  if (StateHasStatistics(model)) client.update.resize(state.size());  // frozen ones: zeros
   if (!HasRunningStatistics(model)) return;
+  const std::size_t parameters = ParameterCount(model);
   const bool averaged = StateHasStatistics(model);
-  const std::vector<float> moved = MoveStatistics(
-      averaged ? state.last(StatisticsCount(model)) : std::span<const float>(job.kept_statistics),
-      statistics.Mean(), model.statistics_momentum());
+  const std::vector<float> moved =
+      MoveStatistics(averaged ? state.subspan(parameters, StatisticsCount(model))
+                              : std::span<const float>(job.kept_statistics),
+                     statistics.Mean(), model.statistics_momentum());
   if (averaged) {
-    std::copy(moved.rbegin(), moved.rend(), client.update.rbegin());
+    std::ranges::copy(moved, client.update.begin() + static_cast<std::ptrdiff_t>(parameters));
   } else {
     client.next_state = PackStatistics(moved);
   }
+}
+
+/// Theta and the learned step sizes behind it, without the statistics between them.
+std::vector<float> LearnedPart(const Model& model, std::span<const float> state) {
+  const auto theta = state.first(ParameterCount(model));
+  const auto rates = state.subspan(StateSize(model));
+  std::vector<float> learned(theta.begin(), theta.end());
+  learned.insert(learned.end(), rates.begin(), rates.end());
+  return learned;
 }
 
 /// The mean over the tasks that are fit for it, in task order.
@@ -87,7 +97,9 @@ Result<ClientUpdate> Combine(const Model& model, std::span<const float> state, C
     if (failure) return *failure;
   }
   ClientUpdate client;
-  FlatSum updates(ParameterCount(model));
+  const std::size_t parameters = ParameterCount(model);
+  const std::size_t rates = state.size() - StateSize(model);
+  FlatSum updates(parameters + rates);
   FlatSum statistics(HasRunningStatistics(model) ? StatisticsCount(model) : 0);
   for (std::size_t t = 0; t < job.outcomes.size(); ++t) {
     const std::optional<TaskOutcome>& outcome = job.outcomes[t];
@@ -109,7 +121,11 @@ Result<ClientUpdate> Combine(const Model& model, std::span<const float> state, C
                      " tasks of this client; lower the inner learning rate");
   }
   const std::vector<double> mean = updates.Mean();
-  client.update.assign(mean.begin(), mean.end());
+  client.update.assign(state.size(), 0);  // frozen statistics stay 0
+  const auto to_float = [](double value) { return static_cast<float>(value); };
+  std::ranges::transform(std::span(mean).first(parameters), client.update.begin(), to_float);
+  std::ranges::transform(std::span(mean).last(rates),
+                         client.update.end() - static_cast<std::ptrdiff_t>(rates), to_float);
   AddStatistics(model, state, job, statistics, client);
   client.weight = job.weight;
   client.metrics.FinishClient();
@@ -122,14 +138,14 @@ double TaskMeanLearner::ClientWeight(const Task& /*task*/) const { return 1.0; }
 
 std::vector<Result<ClientUpdate>> TaskMeanLearner::ComputeUpdates(
     const LearnContext& context, std::span<const float> state, std::span<ClientWork> work) const {
-  const std::size_t coordinates = StateSize(context.model);
+  const std::size_t coordinates = StateCoordinates(context.model);
   if (state.size() != coordinates) {
     return {work.size(), Error(ErrorCode::kInvalidArgument,
                                "state must have " + std::to_string(coordinates) +
                                    " coordinates, got " + std::to_string(state.size()))};
   }
   const Model& model = context.model;
-  const at::Tensor theta = StateTensor(state.first(ParameterCount(model)), context.device);
+  const at::Tensor learned = StateTensor(LearnedPart(model, state), context.device);
   const at::Tensor frozen = model.normalization() == NormalizationStatistics::kFrozen
                                 ? StatisticsOfState(model, state, context.device)
                                 : at::Tensor();
@@ -179,7 +195,7 @@ std::vector<Result<ClientUpdate>> TaskMeanLearner::ComputeUpdates(
       const Task task{MoveTo(job->tasks[t].support, context.device),
                       MoveTo(job->tasks[t].query, context.device)};
       std::optional<TaskOutcome>& outcome = job->outcomes[t];
-      outcome = LearnTask(*own, theta, task, job->streams[t]);
+      outcome = LearnTask(*own, learned, task, job->streams[t]);
       const at::Tensor adapted = outcome ? std::exchange(outcome->adapted, {}) : at::Tensor();
       if (outcome && HasRunningStatistics(model)) {
         job->statistics[t] =

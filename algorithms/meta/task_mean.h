@@ -8,7 +8,7 @@ namespace fedmeta {
 
 /// What one task gave.
 struct TaskOutcome {
-  at::Tensor update;  ///< flat [P], float32
+  at::Tensor update;  ///< flat [P + R], float32: of theta, then of learned step sizes
   MetricSums sums;    ///< examples, summed loss, correct after adaptation
   /// phi_K, flat [P]: where the statistics of the task are taken, if the model has running ones.
   at::Tensor adapted;
@@ -26,9 +26,10 @@ class TaskMeanLearner : public ThetaLearner {
                                                    std::span<const float> state,
                                                    std::span<ClientWork> work) const final;
 
-  /// Nothing where the inner loop diverged. May throw. `rng` is the task's own stream.
+  /// Nothing where the inner loop diverged. May throw. `learned`: flat [P + R], theta and behind it
+  /// the learned step sizes, where there are any. `rng` is the task's own stream.
   virtual std::optional<TaskOutcome> LearnTask(const TaskGradients& gradients,
-                                               const at::Tensor& theta, const Task& task,
+                                               const at::Tensor& learned, const Task& task,
                                                Rng& rng) const = 0;
 
  protected:

@@ -12,31 +12,6 @@
 #include "fedmeta/core/text.h"
 
 namespace fedmeta {
-namespace {
-
-Status CheckAdaptation(const Model& model, std::span<const float> state, const TaskSet& support,
-                       const AdaptOptions& options) {
-  const std::size_t expected = StateSize(model);
-  if (state.size() != expected) {
-    return Error(ErrorCode::kInvalidArgument, "state must have " + std::to_string(expected) +
-                                                  " coordinates, got " +
-                                                  std::to_string(state.size()));
-  }
-  if (!std::isfinite(options.learning_rate) || options.learning_rate < 0) {
-    return Error(ErrorCode::kInvalidArgument, "learning_rate of adaptation must be >= 0, got " +
-                                                  FormatNumber(options.learning_rate));
-  }
-  if (!std::is_sorted(options.steps.begin(), options.steps.end())) {
-    return Error(ErrorCode::kInvalidArgument, "steps of adaptation must ascend");
-  }
-  if (support.size() == 0) {
-    return Error(ErrorCode::kFailedPrecondition, "the support set is empty");
-  }
-  return {};
-}
-
-}  // namespace
-
 at::Tensor StateTensor(std::span<const float> state, const at::Device& device) {
   at::Tensor tensor = at::empty({static_cast<std::int64_t>(state.size())}, at::kFloat);
   std::copy(state.begin(), state.end(), tensor.data_ptr<float>());
@@ -45,7 +20,9 @@ at::Tensor StateTensor(std::span<const float> state, const at::Device& device) {
 
 TaskSet MoveTo(const TaskSet& set, const at::Device& device) {
   if (!set.inputs.defined() || set.inputs.device() == device) return set;
-  return {set.inputs.to(device), set.targets.to(device)};
+  return {.inputs = set.inputs.to(device),
+          .targets = set.targets.to(device),
+          .weights = set.weights.defined() ? set.weights.to(device) : at::Tensor()};
 }
 
 Error CurrentExceptionError() {
@@ -75,6 +52,8 @@ Result<StateLayout> ThetaLearner::DescribeState(const Model& model) const {
                         .scale = frozen ? 0.0 : 1.0,
                         .tensors = {statistics.begin(), statistics.end()}});
   }
+  if (std::optional<Segment> rates = learned_rates().Describe(model))
+    segments.push_back(*std::move(rates));
   return StateLayout::Create(std::move(segments));
 }
 
@@ -84,7 +63,33 @@ Result<std::vector<float>> ThetaLearner::InitialState(const Model& model, Rng& r
     const std::vector<float> statistics = InitialStatistics(model);
     state.insert(state.end(), statistics.begin(), statistics.end());
   }
+  state.resize(StateCoordinates(model));  // exp(0): the rate as it is set
   return state;
+}
+
+std::size_t ThetaLearner::StateCoordinates(const Model& model) const {
+  return StateSize(model) + learned_rates().size(model);
+}
+
+Status ThetaLearner::CheckAdaptation(const Model& model, std::span<const float> state,
+                                     const TaskSet& support, const AdaptOptions& options) const {
+  const std::size_t expected = StateCoordinates(model);
+  if (state.size() != expected) {
+    return Error(ErrorCode::kInvalidArgument, "state must have " + std::to_string(expected) +
+                                                  " coordinates, got " +
+                                                  std::to_string(state.size()));
+  }
+  if (!std::isfinite(options.learning_rate) || options.learning_rate < 0) {
+    return Error(ErrorCode::kInvalidArgument, "learning_rate of adaptation must be >= 0, got " +
+                                                  FormatNumber(options.learning_rate));
+  }
+  if (!std::is_sorted(options.steps.begin(), options.steps.end())) {
+    return Error(ErrorCode::kInvalidArgument, "steps of adaptation must ascend");
+  }
+  if (support.size() == 0) {
+    return Error(ErrorCode::kFailedPrecondition, "the support set is empty");
+  }
+  return {};
 }
 
 Status ThetaLearner::Adapt(
@@ -105,8 +110,11 @@ Status ThetaLearner::Adapt(
   };
   try {
     const OneLibtorchThread one_thread;
+    const LearnedRates rates = learned_rates();
+    if (const std::size_t count = rates.size(context.model); count > 0)
+      loop.rate_scale = rates.Scale(context.model, StateTensor(state.last(count), context.device));
     RunInnerLoop(gradients, StateTensor(state.first(ParameterCount(context.model)), context.device),
-                 MoveTo(support, context.device), loop, options.rng, /*with_curvature=*/false,
+                 MoveTo(support, context.device), loop, options.rng, KeepSteps::kNone,
                  visit_wanted);
   } catch (...) {
     return CurrentExceptionError().WithContext("adaptation");

@@ -17,7 +17,7 @@ namespace {
 
 class Mlp final : public Model {
  public:
-  explicit Mlp(MlpShape shape) : shape_(std::move(shape)) {
+  Mlp(MlpShape shape, bool zero_head) : shape_(std::move(shape)), zero_head_(zero_head) {
     const auto& widths = shape_.widths;
     for (std::size_t l = 0; l + 1 < widths.size(); ++l) {
       const std::string layer = "layers." + std::to_string(l);
@@ -44,6 +44,10 @@ class Mlp final : public Model {
     for (std::size_t l = 0; l + 1 < shape_.widths.size(); ++l) {
       const std::int64_t in = shape_.widths[l];
       const std::int64_t out = shape_.widths[l + 1];
+      if (zero_head_ && l + 2 == shape_.widths.size()) {
+        values.resize(values.size() + static_cast<std::size_t>(out * in + out));
+        continue;
+      }
       AppendUniform(values, out * in, in, rng);
       AppendUniform(values, out, in, rng);
     }
@@ -67,6 +71,7 @@ class Mlp final : public Model {
   }
 
   MlpShape shape_;
+  bool zero_head_;
   std::vector<TensorSpec> tensors_;
 };
 
@@ -85,7 +90,7 @@ Result<std::unique_ptr<Model>> CreateMlp(const google::protobuf::Any& any,
   shape.widths.push_back(context.outputs);
   if (settings.activation() == "tanh") shape.activation = MlpShape::Activation::kTanh;
   if (settings.activation() == "softplus") shape.activation = MlpShape::Activation::kSoftplus;
-  return std::unique_ptr<Model>(std::make_unique<Mlp>(std::move(shape)));
+  return std::unique_ptr<Model>(std::make_unique<Mlp>(std::move(shape), settings.head() == "zero"));
 }
 
 }  // namespace fedmeta

@@ -23,6 +23,8 @@ struct NumberEncoding {
   double spread = 1;
   bool known = false;  ///< some row that it was fitted to has a value
 };
+/// Of a split: which part a row belongs to by its site's word.
+enum class RowPart : std::uint8_t { kAny, kTrain, kValidation, kTest };
 
 /// A table of examples in memory, read once and shared by all views of it. Immutable, thread-safe.
 /// Free of LibTorch.
@@ -42,6 +44,8 @@ class Dataset {
   /// Whose record each row is (a patient, a customer): rows of one group stay on one side of a
   /// split. Empty: each row stands for itself.
   virtual std::span<const std::uint32_t> groups() const { return {}; }
+  /// What the site says a row is for; empty: nothing of any row.
+  virtual std::span<const RowPart> parts() const { return {}; }
   /// The same rows where examples are made with means, medians and deviations: those of `rows`
   /// alone. Null where an example does not depend on other rows.
   virtual std::shared_ptr<const Dataset> FitTo(std::span<const std::uint32_t>) const {

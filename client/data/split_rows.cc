@@ -1,6 +1,7 @@
 #include "fedmeta/client/data/split_rows.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <span>
 #include <string>
@@ -60,7 +61,7 @@ std::vector<Group> GroupRows(const Dataset& dataset, const std::vector<SplitRow>
   return groups;
 }
 
-/// One of support, validation and query while groups are given out.
+/// One part while groups are given out.
 struct Part {
   double share = 0;                           // of all rows
   std::map<std::int64_t, double> lacks = {};  // rows of each code
@@ -142,17 +143,17 @@ Result<std::vector<std::vector<SplitRow>>> Parts(const DatasetView& view,
 
 }  // namespace
 
-Result<SplitRows> DivideRows(const DatasetView& view, std::size_t support, std::size_t validation,
-                             Rng& rng) {
-  std::vector<std::size_t> sizes = {support};
-  if (validation > 0) sizes.push_back(validation);
-  sizes.push_back(view.size() - support - validation);
-  FEDMETA_ASSIGN_OR_RETURN(const auto parts, Parts(view, sizes, rng));
-  SplitRows divided{.order = {},
-                    .support = parts.front().size(),
-                    .validation = validation > 0 ? parts[1].size() : 0};
-  for (const std::vector<SplitRow>& part : parts) {
-    divided.order.insert(divided.order.end(), part.begin(), part.end());
+Result<std::vector<std::vector<SplitRow>>> DivideRows(const DatasetView& view,
+                                                      std::span<const std::size_t> sizes,
+                                                      Rng& rng) {
+  std::vector<std::size_t> filled;
+  std::ranges::copy_if(sizes, std::back_inserter(filled),
+                       [](std::size_t size) { return size > 0; });
+  FEDMETA_ASSIGN_OR_RETURN(auto parts, Parts(view, filled, rng));
+  std::vector<std::vector<SplitRow>> divided(sizes.size());
+  auto part = parts.begin();
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] > 0) divided[i] = std::move(*part++);
   }
   return divided;
 }

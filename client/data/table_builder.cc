@@ -79,6 +79,41 @@ class GroupReader {
   std::uint64_t bytes_ = 0;
 };
 
+/// Which part a row is for, by the column of site.part.
+class PartReader {
+ public:
+  PartReader(const v1::SiteData& site, const std::vector<std::string>& columns,
+             std::vector<std::string>& problems) {
+    if (site.part().empty()) return;
+    const auto column = FindColumn(columns, site.part());
+    if (column.ok()) {
+      column_ = *column;
+    } else {
+      problems.push_back("part: " + column.error().message());
+    }
+  }
+
+  bool any() const { return column_.has_value(); }
+  RowPart Read(const std::vector<std::string_view>& cells) {
+    const std::string_view cell = TrimCell(cells[*column_]);
+    if (cell.empty()) return RowPart::kAny;
+    if (cell == "train") return RowPart::kTrain;
+    if (cell == "validation") return RowPart::kValidation;
+    if (cell == "test") return RowPart::kTest;
+    ++unknown_;
+    return RowPart::kAny;
+  }
+  void Judge(std::vector<std::string>& problems) const {
+    if (unknown_ == 0) return;
+    problems.push_back("part: " + ShownCount(unknown_) +
+                       " rows say something else than train, validation, test or nothing");
+  }
+
+ private:
+  std::optional<std::size_t> column_;
+  std::uint64_t unknown_ = 0;
+};
+
 class TableBuilder {
  public:
   TableBuilder(const RawTable& table, const v1::Dictionary& dictionary, RowReader& rows)
@@ -86,6 +121,7 @@ class TableBuilder {
         dictionary_(dictionary),
         rows_(rows),
         groups_(table.site, rows.columns(), report_.problems),
+        parts_(table.site, rows.columns(), report_.problems),
         label_(LabelAsFeature(dictionary.label()), table.site, rows.columns(), rows.decimal_mark(),
                report_.problems),
         values_(
@@ -142,6 +178,7 @@ class TableBuilder {
     } else {
       values_->Append(row_, static_cast<std::int32_t>(label));
       if (groups_.any()) values_->AppendGroup(groups_.Number());
+      if (parts_.any()) values_->AppendPart(parts_.Read(cells));
       ++report_.labels[static_cast<std::size_t>(label)].second;
       ++report_.used;
     }
@@ -168,6 +205,7 @@ class TableBuilder {
       }
     }
     label_.Judge(report_.problems);
+    parts_.Judge(report_.problems);
     report_.groups = groups_.count();
     if (report_.used > std::numeric_limits<std::uint32_t>::max()) {
       report_.problems.push_back("there are more than 4,294,967,295 rows");
@@ -190,6 +228,7 @@ class TableBuilder {
   RowReader& rows_;
   TableReport report_;
   GroupReader groups_;
+  PartReader parts_;
   ColumnReader label_;
   std::vector<ColumnReader> features_;
   std::vector<bool> dropping_;

@@ -32,6 +32,7 @@ class TableDataset final : public Dataset {
   const Digest& fingerprint() const override { return fingerprint_; }
   std::span<const std::string> class_names() const override { return levels_; }
   std::span<const std::uint32_t> groups() const override { return values_->groups(); }
+  std::span<const RowPart> parts() const override { return values_->parts(); }
   std::shared_ptr<const Dataset> FitTo(std::span<const std::uint32_t> rows) const override;
 
   std::span<const NumberEncoding> encodings() const override { return encodings_; }

@@ -19,7 +19,8 @@ std::span<const float> TableValues::row(std::size_t index) const {
 
 std::uint64_t TableValues::bytes() const {
   return blocks_.size() * kBlockRows * features_ * sizeof(float) +
-         labels_.capacity() * sizeof(std::int32_t) + groups_.capacity() * sizeof(std::uint32_t);
+         labels_.capacity() * sizeof(std::int32_t) + groups_.capacity() * sizeof(std::uint32_t) +
+         parts_.capacity();
 }
 
 }  // namespace fedmeta

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "fedmeta/client/data/dataset.h"
-#include "fedmeta/client/data/dataset.h"
 #include "fedmeta/core/result.h"
 #include "fedmeta/core/rng.h"
 
@@ -59,6 +58,9 @@ class TaskGenerator {
   virtual Result<TaskExamples> Draw(DataPart part, std::int64_t shots, Rng& rng) = 0;
   /// Rows of a validation part of its own; 0: Draw(kValidation) has the rows of another part.
   virtual std::size_t validation_examples() const { return 0; }
+  /// Whether Draw(validation or test, shots) gives other tasks from other streams; false where the
+  /// client is one task, which is then measured once.
+  virtual bool draws(std::int64_t /*shots*/) const { return true; }
   /// All training examples under this client's own codes, for the averaging algorithms.
   virtual Result<ExampleSet> TrainingExamples(Rng& rng) = 0;
   virtual TargetKind target_kind() const = 0;

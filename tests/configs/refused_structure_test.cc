@@ -96,7 +96,8 @@ TEST(RefusedStructure, ARequiredBlockThatIsMissing) {
 
 TEST(RefusedStructure, AnUnknownPlugin) {
   EXPECT_EQ(Problems(With(kExperiment, "maml", "mamml")),
-            "e.yaml:8:19: algorithm.name must be one of fedavg, fomaml, local, maml, reptile, got "
+            "e.yaml:8:19: algorithm.name must be one of constant, fedavg, fomaml, local, maml, "
+            "pooled, reptile, got "
             "'mamml'; did you mean 'maml'?");
 }
 TEST(RefusedStructure, APluginWithoutAName) {

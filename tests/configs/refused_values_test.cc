@@ -124,7 +124,8 @@ TEST(RefusedValues, AChoiceThatIsNone) {
 }
 TEST(RefusedValues, AnUnknownMetric) {
   EXPECT_EQ(Problems(std::string(kExperiment) + "evaluation: {select: {metric: acuracy_mean}}\n"),
-            "e.yaml:12:31: evaluation.select.metric must be one of loss_mean, accuracy_mean, got "
+            "e.yaml:12:31: evaluation.select.metric must be one of loss_mean, accuracy_mean, "
+            "auc_mean, log_loss, got "
             "'acuracy_mean'; did you mean 'accuracy_mean'?");
 }
 TEST(RefusedValues, EmptyText) {

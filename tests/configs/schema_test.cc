@@ -148,7 +148,9 @@ TEST(Explain, EveryFileAndPlugin) {
   EXPECT_THAT(Explained(""), HasSubstr("experiment file: One experiment"));
   EXPECT_THAT(Explained(""), HasSubstr("  federation.rounds "));
   EXPECT_THAT(Explained(""), HasSubstr("  data.<name>.role "));
-  EXPECT_THAT(Explained(""), HasSubstr("  algorithm     fedavg, fomaml, local, maml, reptile\n"));
+  EXPECT_THAT(
+      Explained(""),
+      HasSubstr("  algorithm     constant, fedavg, fomaml, local, maml, pooled, reptile\n"));
 }
 TEST(Explain, RefusesAnUnknownKeyWithTheNearest) {
   EXPECT_EQ(Explained("evaluation.step"),

@@ -33,16 +33,16 @@ std::vector<MetricSums> Validation() {
 }
 
 TEST(SelectionTest, ScoresARoundAtTheFirstShotsAndTheSelectedSteps) {
-  const Selection last{.accuracy = true, .step = 2};
+  const Selection last{.metric = Selection::Metric::kAccuracy, .step = 2};
   EXPECT_DOUBLE_EQ(RoundScore(kGrid, Validation(), last).value, 0.6);
-  const Selection one_step{.accuracy = true, .step = 1};
+  const Selection one_step{.metric = Selection::Metric::kAccuracy, .step = 1};
   EXPECT_DOUBLE_EQ(RoundScore(kGrid, Validation(), one_step).value, 0.55);
-  const Selection loss{.accuracy = false, .step = 1};
+  const Selection loss{.metric = Selection::Metric::kLoss, .step = 1};
   EXPECT_DOUBLE_EQ(RoundScore(kGrid, Validation(), loss).value, 1 - 0.55);
 }
 
 TEST(SelectionTest, TunesRateAndStepsForEachShots) {
-  const auto tuned = Tune(kGrid, Validation(), {.accuracy = true, .step = 2});
+  const auto tuned = Tune(kGrid, Validation(), {.metric = Selection::Metric::kAccuracy, .step = 2});
   ASSERT_EQ(tuned.size(), 2U);
   // 1 shot: step 0 ties (0.2), the earlier rate is kept; 0.55 at rate 0.2; 0.6 at rate 0.1, best of
   // all.
@@ -55,7 +55,7 @@ TEST(SelectionTest, TunesRateAndStepsForEachShots) {
 }
 
 TEST(SelectionTest, CellsThatDivergeTooOftenAreExcluded) {
-  const Selection selection{.accuracy = true, .step = 0};
+  const Selection selection{.metric = Selection::Metric::kAccuracy, .step = 0};
   const EvaluationGrid grid{.shots = {1}, .learning_rates = {0.1, 0.2}, .steps = {1}};
   // 2 of 20 tasks: 10%; 1 of 20: exactly 5% is allowed.
   const std::vector<MetricSums> cells = {Cell(20, 1, 0.5, 1), Cell(20, 1, 0.9, 2)};
@@ -64,16 +64,16 @@ TEST(SelectionTest, CellsThatDivergeTooOftenAreExcluded) {
 }
 
 TEST(SelectionTest, SoundBeatsUnsoundAndTiesKeepTheEarlier) {
-  const Selection accuracy{.accuracy = true, .step = 0};
+  const Selection accuracy{.metric = Selection::Metric::kAccuracy, .step = 0};
   EXPECT_TRUE(Better({true, 0.1}, {false, 0.9}, accuracy));
   EXPECT_FALSE(Better({false, 0.9}, {true, 0.1}, accuracy));
   EXPECT_FALSE(Better({true, 0.5}, {true, 0.5}, accuracy));
-  const Selection loss{.accuracy = false, .step = 0};
+  const Selection loss{.metric = Selection::Metric::kLoss, .step = 0};
   EXPECT_TRUE(Better({true, 0.1}, {true, 0.2}, loss));
 }
 
 TEST(SelectionTest, CellsWithoutClientsOrNotFiniteAreUnsound) {
-  const Selection loss{.accuracy = false, .step = 0};
+  const Selection loss{.metric = Selection::Metric::kLoss, .step = 0};
   EXPECT_FALSE(ScoreOf(MetricSums(), loss).sound);
   EXPECT_FALSE(ScoreOf(Cell(2, std::nan(""), 0.5), loss).sound);
 }
@@ -86,7 +86,7 @@ TEST(SelectionTest, ReadsTheSelectionFromTheExperiment) {
   experiment.mutable_evaluation()->mutable_select()->set_metric("loss_mean");
   const Selection selection = SelectionOf(experiment.evaluation(), grid);
   EXPECT_EQ(selection.step, 1U);
-  EXPECT_FALSE(selection.accuracy);
+  EXPECT_EQ(selection.metric, Selection::Metric::kLoss);
 }
 
 RoundResult TestFigures(int clients) {
@@ -101,7 +101,7 @@ RoundResult TestFigures(int clients) {
 }
 
 TEST(SelectionTest, FinalCellsTakeTheTunedRatesAndTheTunedCell) {
-  const auto tuned = Tune(kGrid, Validation(), {.accuracy = true, .step = 2});
+  const auto tuned = Tune(kGrid, Validation(), {.metric = Selection::Metric::kAccuracy, .step = 2});
   const auto cells = FinalCells(kGrid, tuned, TestFigures(10), false);
   ASSERT_EQ(cells.size(), 8U);  // 2 shots x 3 steps, and a tuned one each
   EXPECT_EQ(cells[1].steps, 1U);
@@ -123,21 +123,21 @@ TEST(SelectionTest, FinalCellsTakeTheTunedRatesAndTheTunedCell) {
 }
 
 TEST(SelectionTest, TheWorstDecileIsAMeanOverTheWorstTenth) {
-  const auto tuned = Tune(kGrid, Validation(), {.accuracy = true, .step = 2});
+  const auto tuned = Tune(kGrid, Validation(), {.metric = Selection::Metric::kAccuracy, .step = 2});
   // 20 clients: the two worst, 0.1 and 0.2.
   EXPECT_NEAR(*FinalCells(kGrid, tuned, TestFigures(20), false)[0].accuracy_worst_decile, 0.15,
               1e-12);
 }
 
 TEST(SelectionTest, FewerThanTenClientsAreShownInSimulationOnly) {
-  const auto tuned = Tune(kGrid, Validation(), {.accuracy = true, .step = 2});
+  const auto tuned = Tune(kGrid, Validation(), {.metric = Selection::Metric::kAccuracy, .step = 2});
   EXPECT_FALSE(FinalCells(kGrid, tuned, TestFigures(9), false)[0].accuracy_worst_decile);
   EXPECT_FALSE(FinalCells(kGrid, tuned, TestFigures(9), false)[0].accuracy_std);
   EXPECT_NEAR(*FinalCells(kGrid, tuned, TestFigures(9), true)[0].accuracy_worst_decile, 0.1, 1e-12);
 }
 
 TEST(SelectionTest, TunedSettingsTravelAsJson) {
-  const auto tuned = Tune(kGrid, Validation(), {.accuracy = true, .step = 2});
+  const auto tuned = Tune(kGrid, Validation(), {.metric = Selection::Metric::kAccuracy, .step = 2});
   const auto json = nlohmann::json::parse(TunedJson(kGrid, tuned));
   EXPECT_EQ(json["1"]["learning_rate"], 0.1);
   EXPECT_EQ(json["1"]["steps"], 5);

@@ -78,7 +78,7 @@ TEST(SplitTest, ValidationWithoutRowsOfItsOwnIsTheQueryPart) {
             MustDraw(*tasks, DataPart::kTrain).query.inputs);
 }
 
-TEST(SplitTest, ShotsTakeTheFirstOfEachClassOfTheSupport) {
+TEST(SplitTest, ShotsTakeAsManyOfEachClassOfTheSupport) {
   const auto tasks = std::move(Make(0.5, 0, Table({10, 10}))).value();
   const TaskExamples task = MustDraw(*tasks, DataPart::kTest, 2);
   EXPECT_EQ(task.support.count, 4U);

@@ -115,7 +115,7 @@ TEST(InnerLoopTest, ShuffledPassesSeeEveryExampleOnceAPass) {
   const TaskSet examples = Joined(setting.task);  // 15 examples: batches of 4, 4, 4, 3
   const InnerLoopOptions loop{.learning_rate = 0, .steps = 4, .batch_size = 4};
   const InnerResult result =
-      RunInnerLoop(*setting.gradients, setting.theta, examples, loop, &rng, false);
+      RunInnerLoop(*setting.gradients, setting.theta, examples, loop, &rng, KeepSteps::kNone);
   const MetricSums whole = setting.gradients->Measure(setting.theta, examples);
   EXPECT_EQ(result.last_pass.examples, 15);
   EXPECT_NEAR(result.last_pass.query_loss, whole.query_loss, 1e-5);
@@ -131,12 +131,12 @@ TEST(InnerLoopTest, GrowingLossIsDivergence) {
   Rng rng = TestRng();
   const TaskSet set = RandomValues(1, 1, 8, rng, at::kFloat);
   const at::Tensor theta = InitialTensor(*model, at::kFloat);
-  EXPECT_TRUE(
-      RunInnerLoop(*gradients, theta, set, {.learning_rate = 10, .steps = 3}, nullptr, false)
-          .diverged);
-  EXPECT_FALSE(
-      RunInnerLoop(*gradients, theta, set, {.learning_rate = 0.1, .steps = 3}, nullptr, false)
-          .diverged);
+  EXPECT_TRUE(RunInnerLoop(*gradients, theta, set, {.learning_rate = 10, .steps = 3}, nullptr,
+                           KeepSteps::kNone)
+                  .diverged);
+  EXPECT_FALSE(RunInnerLoop(*gradients, theta, set, {.learning_rate = 0.1, .steps = 3}, nullptr,
+                            KeepSteps::kNone)
+                   .diverged);
 }
 
 std::vector<std::uint32_t> VisitedSteps(double rate, std::vector<std::uint32_t> steps,

@@ -70,7 +70,7 @@ double QueryLoss(const Problem& problem, const TaskGradients& gradients,
                               .steps = settings.adaptation_steps(),
                               .gradient_clip = settings.gradient_clip()};
   const InnerResult inner =
-      RunInnerLoop(gradients, theta, problem.task.support, loop, nullptr, false);
+      RunInnerLoop(gradients, theta, problem.task.support, loop, nullptr, KeepSteps::kNone);
   const MetricSums sums = gradients.Measure(inner.parameters, problem.task.query);
   return sums.query_loss / sums.examples;
 }

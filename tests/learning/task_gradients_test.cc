@@ -34,7 +34,8 @@ class FusedKernelTest : public testing::TestWithParam<FusedCase> {
         const auto autograd = MakeAutogradGradients(*model, objective);
         const auto fused = MakeMlpGradients(*model, objective);
         const at::Tensor theta = InitialTensor(*model, type);
-        const TaskSet set = Examples(GetParam().objective, 3, outputs, 13, rng, type);
+        TaskSet set = Examples(GetParam().objective, 3, outputs, 13, rng, type);
+        if (hidden.size() % 2 == 1) set.weights = RandomNormal({13}, rng, type).abs();
         const LossGradient expected = autograd->Compute(theta, set, true);
         const LossGradient actual = fused->Compute(theta, set, true);
         EXPECT_NEAR(actual.loss, expected.loss, tolerance * (1 + expected.loss));
@@ -47,6 +48,11 @@ class FusedKernelTest : public testing::TestWithParam<FusedCase> {
         const at::Tensor product = expected.hessian_times(v);
         EXPECT_LT((actual.hessian_times(v) - product).norm().item<double>(),
                   tolerance * (1 + product.norm().item<double>()));
+        EXPECT_LT((fused->Outputs(theta, set, {}) - autograd->Outputs(theta, set, {}))
+                      .abs()
+                      .max()
+                      .item<double>(),
+                  10 * tolerance);
         const MetricSums measured = fused->Measure(theta, set);
         EXPECT_EQ(measured.query_loss, actual.sums.query_loss);
         EXPECT_NEAR(measured.query_loss, autograd->Measure(theta, set).query_loss,
