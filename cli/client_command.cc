@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <string>
 
 #include "fedmeta/cli/learn_commands.h"
@@ -10,8 +11,11 @@
 #include "fedmeta/configs/loader.h"
 #include "fedmeta/core/file.h"
 #include "fedmeta/identity/live_identity.h"
+#include "fedmeta/privacy/certificate_party.h"
+#include "fedmeta/privacy/threshold.h"
 #include "fedmeta/site/audit_witness.h"
 #include "fedmeta/site/control_socket.h"
+#include "fedmeta/site/policy.h"
 #include "fedmeta/site/site_control.h"
 #include "fedmeta/transport/coordinator_link.h"
 
@@ -68,6 +72,18 @@ Status RunClient(const LearnProgram& program, const std::string& file, std::stop
   FEDMETA_ASSIGN_OR_RETURN(const auto witness,
                            AuditWitness::Open(config->state_dir(), *identity, clock));
   options.witness = witness.get();
+  const std::unique_ptr<PeerVerifier> verifier = CertificateVerifier(*identity, clock);
+  options.secure = SecureIdentity{
+      .federation = identity->credentials()->identity.federation,
+      .policy = {.minimum_members = std::max<std::uint32_t>(kSmallestSession,
+                                                            MinimumCohort(config->policy(), true)),
+                 .members = {"spiffe://" + identity->credentials()->identity.federation +
+                             "/client/*"}},
+      .signer = [identity, &clock] { return CertificateSigner(*identity, clock); },
+      .verifier = verifier.get(),
+      .same_model = config->secure_aggregation().same_model(),
+      .reopen = config->secure_aggregation().reopen(),
+      .plan_seeds = config->secure_aggregation().plan_seeds()};
   MetricRegistry registry;
   ClientMetrics metrics(clock, registry);
   FEDMETA_ASSIGN_OR_RETURN(const auto link,

@@ -24,6 +24,7 @@
 #include "fedmeta/core/file.h"
 #include "fedmeta/identity/live_identity.h"
 #include "fedmeta/metrics/run_metrics.h"
+#include "fedmeta/privacy/certificate_party.h"
 #include "fedmeta/protocol/version.h"
 #include "fedmeta/records/progress.h"
 #include "fedmeta/records/run_folder.h"
@@ -151,16 +152,20 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
   const Digest offer = ExperimentOffer(*experiment, legs).hash();
   FEDMETA_RETURN_IF_ERROR(audit->Reconcile(opened.history));
   FEDMETA_RETURN_IF_ERROR(audit->Started(experiment->name(), offer, before.has_value()));
+  const std::unique_ptr<PeerVerifier> verifier = CertificateVerifier(*identity, clock);
   FEDMETA_ASSIGN_OR_RETURN(
       const auto coordinator,
-      LiveCoordinator::Create({.experiment = *experiment,
-                               .limits = config->limits(),
-                               .legs = std::move(legs),
-                               .registry = server,
-                               .stored = MakeStoreMetrics(registry),
-                               .audit = audit.get(),
-                               .epoch = epoch},
-                              std::move(opened), *store, *observer, clock, *logger));
+      LiveCoordinator::Create(
+          {.experiment = *experiment,
+           .limits = config->limits(),
+           .legs = std::move(legs),
+           .registry = server,
+           .parties = {.federation = identity->credentials()->identity.federation,
+                       .verifier = verifier.get()},
+           .stored = MakeStoreMetrics(registry),
+           .audit = audit.get(),
+           .epoch = epoch},
+          std::move(opened), *store, *observer, clock, *logger));
   const auto metrics =
       CoordinatorMetrics::Create(*coordinator, config->limits().staging_slots(), registry);
   FEDMETA_ASSIGN_OR_RETURN(

@@ -17,6 +17,8 @@
 #include "fedmeta/core/bytes.h"
 #include "fedmeta/core/file.h"
 #include "fedmeta/privacy/record_account.h"
+#include "fedmeta/privacy/secret_rng.h"
+#include "fedmeta/protocol/phases.h"
 #include "fedmeta/protocol/round_plan.h"
 #include "fedmeta/protocol/version.h"
 
@@ -104,7 +106,9 @@ class ClientRunner::Implementation {
                         .outbound = options_.state_dir / "outbound.jsonl",
                         .clock = clock,
                         .logger = logger,
-                        .leave = end_}) {}
+                        .leave = end_}) {
+    if (options_.secure) secure_.emplace(*options_.secure, options_.state_dir / "openings");
+  }
 
   Status Run(std::stop_token stop) {
     const std::stop_callback forward(stop, [this] { end_.request_stop(); });
@@ -137,6 +141,8 @@ class ClientRunner::Implementation {
       last_counted_ = {instruction->last_counted().begin(), instruction->last_counted().end()};
       if (instruction->has_plan()) {
         FEDMETA_RETURN_IF_ERROR(Work(instruction->plan(), request, stop));
+      } else if (instruction->has_phase()) {
+        FEDMETA_RETURN_IF_ERROR(Step(instruction->phase(), stop));
       } else if (instruction->has_closed()) {
         const v1::Closed& closed = instruction->closed();
         if (closed.all_done()) {
@@ -198,22 +204,75 @@ class ClientRunner::Implementation {
     // A stale or closed attempt is the coordinator's news, not ours.
     if (error.code() == ErrorCode::kFailedPrecondition || error.code() == ErrorCode::kNotFound)
       return {};
+    return ReportFailure(plan->message().key(), error, stop);
+  }
+
+  Status ReportFailure(const v1::RoundKey& key, const Error& error, std::stop_token stop) {
     v1::Report report;
-    *report.mutable_key() = plan->message().key();
+    *report.mutable_key() = key;
     report.mutable_failed()->set_code(std::string(ErrorCodeName(error.code())));
     report.mutable_failed()->set_reason(error.message());
     // Where even that cannot be recorded, the coordinator still hears why nothing comes.
-    [[maybe_unused]] const Status recorded =
-        Record("outbound.jsonl", {{"time", FormatUtc(clock_.Wall())},
-                                  {"experiment", plan->key().experiment.value()},
-                                  {"round", plan->key().round},
-                                  {"attempt", plan->key().attempt},
-                                  {"kind", "failure"},
-                                  {"fields", {{"reason", error.message()}}},
-                                  {"bytes", report.ByteSizeLong()}});
-    const Status sent = link_.Send(report, stop);
+    nlohmann::json line = {{"time", FormatUtc(clock_.Wall())},
+                           {"experiment", key.experiment()},
+                           {"round", key.round()},
+                           {"attempt", key.attempt()},
+                           {"kind", "failure"},
+                           {"fields", {{"reason", error.message()}}},
+                           {"bytes", report.ByteSizeLong()}};
+    if (key.session() > 0) line["session"] = key.session();
+    [[maybe_unused]] const Status recorded = Record("outbound.jsonl", line);
+    return OnlyIfCancelled(link_.Send(report, stop));
+  }
+
+  /// What does not reach the coordinator is its to miss.
+  static Status OnlyIfCancelled(Status sent) {
     if (!sent.ok() && sent.error().code() == ErrorCode::kCancelled) return sent;
     return {};
+  }
+
+  /// A step of a secure session. Errors as with Work.
+  Status Step(const v1::PhaseRequest& request, std::stop_token stop) {
+    Heartbeat heartbeat(link_, request.key(),
+                        Duration(std::max<std::uint64_t>(100, welcome_.heartbeat_ms())));
+    heartbeat.SetPhase("secure " + request.phase());
+    const Status done = Answer(request, stop);
+    if (done.ok()) return {};
+    const Error& error = done.error();
+    if (error.code() == ErrorCode::kCancelled) return error;
+    logger_.Log(LogLevel::kWarning, "session_left",
+                {{"phase", request.phase()}, {"reason", error.message()}});
+    return ReportFailure(request.key(), error, stop);
+  }
+
+  Status Answer(const v1::PhaseRequest& request, std::stop_token stop) {
+    SecureMember* member = secure_ ? secure_->member() : nullptr;
+    if (member == nullptr) {
+      return Error(ErrorCode::kFailedPrecondition,
+                   "secure aggregation: this process holds no update");
+    }
+    FEDMETA_ASSIGN_OR_RETURN(SecureMember::Answer answer, member->Handle(request));
+    if (!answer.upload.empty()) {
+      const Status uploaded = Upload(*member->plan(), request.key(), answer.upload, stop);
+      // A session that ended meanwhile is the coordinator's news, not ours.
+      if (!uploaded.ok() && uploaded.error().code() == ErrorCode::kFailedPrecondition) return {};
+      FEDMETA_RETURN_IF_ERROR(uploaded);
+    }
+    return Reply(*member->plan(), request.key(), std::move(answer.phase), std::move(answer.body),
+                 stop);
+  }
+
+  Status Reply(const RoundPlan& plan, const v1::RoundKey& key, std::string phase, std::string body,
+               std::stop_token stop) {
+    if (!body.empty()) {
+      FEDMETA_RETURN_IF_ERROR(RecordOutbound(plan, key, "secure " + phase, body.size(),
+                                             Digest::Of(body), nlohmann::json::object()));
+    }
+    v1::Report report;
+    *report.mutable_key() = key;
+    report.mutable_phase()->set_phase(std::move(phase));
+    report.mutable_phase()->set_body(std::move(body));
+    return OnlyIfCancelled(link_.Send(report, stop));
   }
 
   Status Attempt(const RoundPlan& plan, Heartbeat& heartbeat, std::stop_token stop) {
@@ -230,13 +289,22 @@ class ClientRunner::Implementation {
       FEDMETA_RETURN_IF_ERROR(DownloadState(plan, *leg, stop));
       heartbeat.SetPhase("training");
       logger_.Log(LogLevel::kDebug, "training", {{"key", plan.key().ToString()}});
-      const LocalClient self{.name = options_.name,
-                             .tasks = leg->tasks.get(),
-                             .kept = kept,
-                             .disclose = &control_.disclose()};
+      LocalClient self{.name = options_.name,
+                       .tasks = leg->tasks.get(),
+                       .kept = kept,
+                       .disclose = &control_.disclose()};
+      if (leg->runtime->assignment.has_secure()) {
+        FEDMETA_RETURN_IF_ERROR(CheckSecure());
+        if (!options_.secure->plan_seeds) self.seed = SecretRng().Next64();
+      }
       std::vector<Result<ClientResult>> results =
           ExecutePlan(plan, *leg->runtime, state_, {&self, 1}, *pool_);
       FEDMETA_ASSIGN_OR_RETURN(ClientResult result, std::move(results.front()));
+      if (result.failure) {
+        // Named here alone: what leaves must not depend on the data.
+        logger_.Log(LogLevel::kWarning, "update_left_out",
+                    {{"key", plan.key().ToString()}, {"reason", result.failure->message()}});
+      }
       FEDMETA_RETURN_IF_ERROR(WriteFigures(plan, result.metrics));
       // Noise of its own: a result is paid for when it is made, however often it is sent.
       if (charge && charge->terms.mode() == "local") FEDMETA_RETURN_IF_ERROR(Charge(*charge));
@@ -246,8 +314,21 @@ class ClientRunner::Implementation {
       FEDMETA_RETURN_IF_ERROR(kept_.Stage(plan.key(), latest_.result.next_kept));
     }
     FEDMETA_RETURN_IF_ERROR(ChargeSum(plan));
+    const v1::Assignment& assignment = legs_.at(plan.assignment_hash()).runtime->assignment;
+    if (assignment.has_secure()) {
+      FEDMETA_RETURN_IF_ERROR(
+          secure_->Hold(assignment.data(), plan, assignment, latest_.result.encoded));
+      return Reply(plan, plan.message().key(), std::string(kTrainedPhase), {}, stop);
+    }
     heartbeat.SetPhase("uploading");
-    return Upload(plan, latest_.result.payload, stop);
+    return Upload(plan, plan.message().key(), latest_.result.payload, stop);
+  }
+
+  Status CheckSecure() const {
+    if (secure_) return {};
+    return Error(ErrorCode::kInvalidArgument,
+                 "the experiment adds updates up under secure aggregation, for which this client "
+                 "has no identity");
   }
 
   /// What a training plan costs this site; nothing without differential privacy.
@@ -368,23 +449,17 @@ class ClientRunner::Implementation {
     return {};
   }
 
-  Status Upload(const RoundPlan& plan, const Bytes& payload, std::stop_token stop) {
+  Status Upload(const RoundPlan& plan, const v1::RoundKey& key, std::span<const std::byte> payload,
+                std::stop_token stop) {
     v1::UploadHeader header;
-    *header.mutable_key() = plan.message().key();
+    *header.mutable_key() = key;
     header.set_plan_hash(plan.hash().bytes());
     header.set_size(payload.size());
     const Digest digest = Digest::Of(payload);
     header.set_sha256(digest.bytes());
-    const nlohmann::json line = {{"time", FormatUtc(clock_.Wall())},
-                                 {"experiment", plan.key().experiment.value()},
-                                 {"purpose", plan.message().has_train() ? "train" : "evaluate"},
-                                 {"round", plan.key().round},
-                                 {"attempt", plan.key().attempt},
-                                 {"kind", plan.message().has_train() ? "update" : "metrics"},
-                                 {"fields", FieldsOf(plan)},
-                                 {"bytes", payload.size()},
-                                 {"sha256", digest.hex()}};
-    FEDMETA_RETURN_IF_ERROR(Record("outbound.jsonl", line));
+    const std::string kind = plan.message().has_train() ? "update" : "metrics";
+    FEDMETA_RETURN_IF_ERROR(RecordOutbound(plan, key, key.session() > 0 ? "masked " + kind : kind,
+                                           payload.size(), digest, FieldsOf(plan)));
     return participation_.Upload(plan, header, payload, stop);
   }
 
@@ -394,6 +469,22 @@ class ClientRunner::Implementation {
                              {"metrics", MetricCells(plan.message()) * MetricSums::kSize}};
     if (plan.message().has_train()) fields["update"] = plan.message().state_coordinates();
     return fields;
+  }
+
+  /// Before the bytes leave.
+  Status RecordOutbound(const RoundPlan& plan, const v1::RoundKey& key, const std::string& kind,
+                        std::size_t bytes, const Digest& digest, nlohmann::json fields) {
+    nlohmann::json line = {{"time", FormatUtc(clock_.Wall())},
+                           {"experiment", plan.key().experiment.value()},
+                           {"purpose", plan.message().has_train() ? "train" : "evaluate"},
+                           {"round", plan.key().round},
+                           {"attempt", plan.key().attempt},
+                           {"kind", kind},
+                           {"fields", std::move(fields)},
+                           {"bytes", bytes},
+                           {"sha256", digest.hex()}};
+    if (key.session() > 0) line["session"] = key.session();
+    return Record("outbound.jsonl", line);
   }
 
   Status WriteFigures(const RoundPlan& plan, const std::vector<MetricSums>& metrics) {
@@ -445,8 +536,9 @@ class ClientRunner::Implementation {
   LatestResult latest_;
   std::optional<SitePrivacyLedger> privacy_;  // opened when it is needed
   std::optional<Error> budget_spent_;         // why this site has not taken part to the end
-  std::stop_source end_;                      // of the process, or this site has left
-  Participation participation_;               // last: its thread ends before the rest goes
+  std::optional<SecureSite> secure_;
+  std::stop_source end_;         // of the process, or this site has left
+  Participation participation_;  // last: its thread ends before the rest goes
 };
 
 ClientRunner::ClientRunner(Options options, SiteControl& control, CoordinatorLink& link,

@@ -8,6 +8,7 @@
 
 #include "fedmeta/client/data/source.h"
 #include "fedmeta/client/leg_runtime.h"
+#include "fedmeta/client/secure_site.h"
 #include "fedmeta/core/clock.h"
 #include "fedmeta/core/logger.h"
 #include "fedmeta/core/result.h"
@@ -38,12 +39,15 @@ class ClientRunner {
     std::map<std::string, SiteSource> data;  ///< by what experiments call data.name
     std::size_t threads = 0;                 ///< 0: one a core
     /// Receives figures.jsonl (this site's own figures), outbound.jsonl (what leaves, one line
-    /// before each upload), privacy_ledger.jsonl (SitePrivacyLedger) and kept/ (ClientStateStore).
+    /// before each upload and each step of a secure session), privacy_ledger.jsonl
+    /// (SitePrivacyLedger), kept/ (ClientStateStore) and openings/ (SecureSite).
     std::filesystem::path state_dir;
     /// For each data set, over all experiments; what would pass it is declined. Nothing: no limit.
     std::optional<v1::EpsilonBudget> epsilon_budget = {};
     /// Remembers the coordinator and countersigns its audit record; null (tests): nobody does.
     AuditWitness* witness = nullptr;
+    /// None: experiments under secure aggregation are refused.
+    std::optional<SecureIdentity> secure = {};
   };
   /// `control`: what this site takes part in; it is asked before anything else happens.
   ClientRunner(Options options, SiteControl& control, CoordinatorLink& link, const Clock& clock,

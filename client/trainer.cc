@@ -1,10 +1,13 @@
 #include "fedmeta/client/trainer.h"
 
+#include <limits>
+
 #include "fedmeta/algorithms/meta/libtorch_process.h"
 #include "fedmeta/client/evaluator.h"
 #include "fedmeta/client/record_private_gradients.h"
 #include "fedmeta/client/task_source.h"
 #include "fedmeta/privacy/contribution_codec.h"
+#include "fedmeta/privacy/secure_terms.h"
 #include "fedmeta/site/disclosure.h"
 #include "fedmeta/v1/round.pb.h"
 
@@ -26,7 +29,7 @@ Contributions Train(const RoundPlan& plan, const LegRuntime& leg, const Objectiv
   std::vector<ClientWork> work;
   for (const LocalClient& client : clients) {
     sources.emplace_back(*client.tasks, device, leg.balanced);
-    streams.emplace_back(StreamName{.seed = leg.assignment.seed(),
+    streams.emplace_back(StreamName{.seed = client.seed.value_or(leg.assignment.seed()),
                                     .purpose = "tasks",
                                     .client = client.name,
                                     .round = plan.key().round});
@@ -81,6 +84,57 @@ Contributions Evaluate(const RoundPlan& plan, const LegRuntime& leg, const Objec
   return contributions;
 }
 
+using Results = std::vector<Result<ClientResult>>;
+
+/// The form of the wire, one result a contribution.
+Status WriteAll(const RoundPlan& plan, const LegRuntime& leg, Contributions& contributions,
+                Results& results) {
+  const bool train = plan.message().has_train();
+  FEDMETA_ASSIGN_OR_RETURN(
+      const ContributionCodec codec,
+      ContributionCodec::Create({.layout = train ? &leg.layout : nullptr,
+                                 .metric_cells = MetricCells(plan.message()),
+                                 .maximum_weight = train ? plan.message().maximum_weight() : 1.0,
+                                 .maximum_contributors = 1}));
+  for (Result<Contribution>& contribution : contributions) {
+    if (!contribution.ok()) {
+      results.emplace_back(contribution.error());
+      continue;
+    }
+    Result<Bytes> payload = codec.ToWire(*contribution);
+    if (payload.ok()) {
+      results.emplace_back(ClientResult{.payload = std::move(*payload), .metrics = {}});
+    } else {
+      results.emplace_back(payload.error());
+    }
+  }
+  return {};
+}
+
+/// The same, to be masked. A client that failed contributes zeros and says so in the sum alone.
+Status EncodeAll(const RoundPlan& plan, const LegRuntime& leg, Contributions& contributions,
+                 Results& results) {
+  const bool train = plan.message().has_train();
+  const std::size_t cells = MetricCells(plan.message());
+  FEDMETA_ASSIGN_OR_RETURN(
+      const RingCodec codec,
+      SecureCodec(leg.assignment.secure(), train ? &leg.layout : nullptr, cells));
+  constexpr float kNotFinite = std::numeric_limits<float>::quiet_NaN();
+  for (Result<Contribution>& contribution : contributions) {
+    ClientResult result{.payload = {}, .metrics = {}};
+    if (!contribution.ok()) {
+      result.failure = contribution.error();
+      contribution =
+          Contribution{.update = std::vector<float>(train ? leg.layout.size() : 0, kNotFinite),
+                       .weight = kNotFinite,
+                       .metrics = std::vector<MetricSums>(cells)};
+    }
+    FEDMETA_ASSIGN_OR_RETURN(result.encoded, codec.Encode(*contribution));
+    results.emplace_back(std::move(result));
+  }
+  return {};
+}
+
 }  // namespace
 
 std::vector<Result<ClientResult>> ExecutePlan(const RoundPlan& plan, const LegRuntime& leg,
@@ -97,13 +151,6 @@ std::vector<Result<ClientResult>> ExecutePlan(const RoundPlan& plan, const LegRu
                                                            std::to_string(leg.layout.size())));
   }
   const bool train = plan.message().has_train();
-  const auto codec =
-      ContributionCodec::Create({.layout = train ? &leg.layout : nullptr,
-                                 .metric_cells = MetricCells(plan.message()),
-                                 .maximum_weight = train ? plan.message().maximum_weight() : 1.0,
-                                 .maximum_contributors = 1});
-  if (!codec.ok()) return fail_all(codec.error());
-
   const at::Device device(leg.assignment.device().empty() ? "cpu" : leg.assignment.device());
   const Objective objective(ObjectiveOf(clients.front().tasks->target_kind()));
   std::vector<Bytes> next_kept(clients.size());
@@ -112,23 +159,22 @@ std::vector<Result<ClientResult>> ExecutePlan(const RoundPlan& plan, const LegRu
             : Evaluate(plan, leg, objective, device, state, clients, pool);
   std::vector<Result<ClientResult>> results;
   results.reserve(clients.size());
-  for (Result<Contribution>& contribution : contributions) {
-    if (!contribution.ok()) {
-      results.emplace_back(contribution.error());
-      continue;
-    }
-    const v1::Disclose* disclose = clients[results.size()].disclose;
-    std::vector<MetricSums> own = contribution->metrics;
-    if (disclose != nullptr)
+  // A site keeps its own figures and sends what it discloses.
+  std::vector<std::vector<MetricSums>> own;
+  for (std::size_t i = 0; i < contributions.size(); ++i) {
+    Result<Contribution>& contribution = contributions[i];
+    own.emplace_back(contribution.ok() ? contribution->metrics : std::vector<MetricSums>());
+    const v1::Disclose* disclose = clients[i].disclose;
+    if (contribution.ok() && disclose != nullptr)
       contribution->metrics = Disclosed(*disclose, std::move(contribution->metrics));
-    Result<Bytes> payload = codec->ToWire(*contribution);
-    if (payload.ok()) {
-      results.emplace_back(ClientResult{.payload = std::move(*payload),
-                                        .metrics = std::move(own),
-                                        .next_kept = std::move(next_kept[results.size()])});
-    } else {
-      results.emplace_back(payload.error());
-    }
+  }
+  const Status encoded = leg.assignment.has_secure() ? EncodeAll(plan, leg, contributions, results)
+                                                     : WriteAll(plan, leg, contributions, results);
+  if (!encoded.ok()) return fail_all(encoded.error());
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (!results[i].ok()) continue;
+    results[i]->metrics = std::move(own[i]);
+    results[i]->next_kept = std::move(next_kept[i]);
   }
   return results;
 }

@@ -15,6 +15,7 @@
 #include "fedmeta/configs/plugin_keys.h"
 #include "fedmeta/configs/privacy_checks.h"
 #include "fedmeta/configs/schema.h"
+#include "fedmeta/configs/secure_checks.h"
 #include "fedmeta/configs/text_checks.h"
 #include "fedmeta/core/text.h"
 #include "fedmeta/protocol/dictionary.h"
@@ -43,6 +44,7 @@ class ExperimentChecks {
     CheckMethods();
     CheckEvaluation();
     CheckPrivacy(experiment_, places_, problems_);
+    CheckSecureAggregation(experiment_, places_, problems_);
   }
 
  private:

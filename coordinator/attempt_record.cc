@@ -61,6 +61,17 @@ std::string SerializeRecord(const AttemptRecord& record) {
   message.set_bytes_up(record.bytes_up);
   message.set_wall_s(record.wall_s);
   for (const auto& [part, seconds] : record.parts_s) (*message.mutable_parts_s())[part] = seconds;
+  for (const SessionRecord& session : record.sessions) {
+    v1::SessionRecord& one = *message.add_sessions();
+    one.set_session(session.session);
+    one.set_group(session.group);
+    one.mutable_members()->Assign(session.members.begin(), session.members.end());
+    one.set_opened(session.opened);
+    one.set_phase(session.phase);
+    one.set_reason(session.reason);
+    one.mutable_missing()->Assign(session.missing.begin(), session.missing.end());
+  }
+  message.set_spent(record.spent);
   message.set_state_hash(record.state_hash.bytes());
   if (record.epsilon) message.set_epsilon(*record.epsilon);
   return message.SerializeAsString();
@@ -96,6 +107,16 @@ Result<AttemptRecord> ParseRecord(const JournalEntry& entry) {
     if (!metrics) return NotOurs(entry.key);
     record.result.disclosed.emplace_back(ClientId(one.client()), *std::move(metrics));
   }
+  for (const v1::SessionRecord& one : message.sessions()) {
+    record.sessions.push_back({.session = one.session(),
+                               .group = one.group(),
+                               .members = {one.members().begin(), one.members().end()},
+                               .opened = one.opened(),
+                               .phase = one.phase(),
+                               .reason = one.reason(),
+                               .missing = {one.missing().begin(), one.missing().end()}});
+  }
+  record.spent = message.spent();
   const Result<Digest> hash = Digest::FromBytes(message.state_hash());
   if (!hash.ok()) return NotOurs(entry.key);
   record.state_hash = *hash;

@@ -12,22 +12,27 @@
 #include "fedmeta/coordinator/presence.h"
 #include "fedmeta/coordinator/privacy_summary.h"
 #include "fedmeta/coordinator/run_history.h"
+#include "fedmeta/coordinator/secure_conduct.h"
+#include "fedmeta/coordinator/secure_round_engine.h"
 #include "fedmeta/core/check.h"
 #include "fedmeta/core/text.h"
 #include "fedmeta/privacy/privacy_account.h"
+#include "fedmeta/privacy/secure_terms.h"
 
 namespace fedmeta {
 namespace {
 
 constexpr double kDivergedWarning = 0.05;
+// Rounds in succession that were opened without a usable sum.
+constexpr std::uint32_t kSpentAtMost = 3;
 
 }  // namespace
 
 class ExperimentEngine::Implementation {
  public:
   Implementation(const v1::Experiment& experiment, std::vector<LegFacts> legs,
-                 SmallGroups small_groups)
-      : experiment_(experiment), small_groups_(small_groups) {
+                 SmallGroups small_groups, SecureParties parties)
+      : experiment_(experiment), small_groups_(small_groups), parties_(std::move(parties)) {
     FEDMETA_CHECK(!legs.empty());
     Result<std::optional<PrivacyAccount>> account = PrivacyAccount::Of(experiment_);
     FEDMETA_CHECK(account.ok());  // the loader has refused what has none
@@ -109,7 +114,12 @@ class ExperimentEngine::Implementation {
     const v1::Federation& federation = experiment_.federation();
     return federation.has_minimum_cohort() ? federation.minimum_cohort() : federation.cohort();
   }
-  std::size_t needed() const { return step_ == Step::kTrain ? minimum() : 1; }
+  const std::optional<LegFacts::Secure>& secure() const { return courses_[leg_].facts().secure; }
+  /// Fewest reports of any attempt.
+  std::size_t fewest() const { return secure() ? secure()->terms.minimum() : 1; }
+  std::size_t needed() const {
+    return step_ == Step::kTrain ? std::max<std::size_t>(minimum(), fewest()) : fewest();
+  }
 
   void Notice(const Event& event) {
     if (const auto* joined = std::get_if<ClientJoined>(&event)) {
@@ -154,6 +164,8 @@ class ExperimentEngine::Implementation {
     round_ = 1;
     tested_round_ = 0;
     warned_of_divergence_ = false;
+    conduct_ = {};
+    spent_in_succession_ = 0;
     SetStep(rounds() > 0 ? Step::kTrain : Step::kValidate);
     bool ended = false;
     for (const AttemptRecord& record : history) {
@@ -191,7 +203,18 @@ class ExperimentEngine::Implementation {
   std::size_t Wanted() const {
     return cohort_gathered_ ? needed() : experiment_.federation().cohort();
   }
-  bool Ready() const { return presence_.AllBack() && presence_.For(step_).size() >= Wanted(); }
+  bool Ready() { return presence_.AllBack() && Pool().size() >= Wanted(); }
+
+  /// Who may be asked: those present, without those who sit out.
+  const Population& Pool() {
+    const Population& present = presence_.For(step_, fewest());
+    if (conduct_.nobody_sits_out()) return present;
+    pool_ = {};
+    for (const ClientId& client : present.All()) {
+      if (!conduct_.SitsOut(client.value())) pool_.Add(client);
+    }
+    return pool_;
+  }
 
   void BeginTry(TimePoint now) {
     if (step_ == Step::kTrain && account_ && !account_->Affords(charged_ + 1)) {
@@ -213,7 +236,7 @@ class ExperimentEngine::Implementation {
   }
 
   void JoinDeadlinePassed(TimePoint now) {
-    const std::size_t present = presence_.For(step_).size();
+    const std::size_t present = Pool().size();
     const std::string figures =
         std::to_string(present) + " of " + std::to_string(Wanted()) +
         (step_ == Step::kTrain ? " training" : "") + " clients present after " +
@@ -236,7 +259,7 @@ class ExperimentEngine::Implementation {
 
   void Launch(TimePoint now) {
     cohort_gathered_ = true;
-    const Population& pool = presence_.For(step_);
+    const Population& pool = Pool();
     const v1::Federation& federation = experiment_.federation();
     const bool trains = step_ == Step::kTrain;
     const double asked = std::ceil(federation.cohort() * (1 + federation.over_selection()));
@@ -251,15 +274,28 @@ class ExperimentEngine::Implementation {
     }
     where_ = Where::kAttempt;
     plan_ = *plan;
-    attempt_ = MakePlainRoundEngine(
-        {.plan = *plan,
-         .cohort = cohort,
-         .minimum = static_cast<std::uint32_t>(needed()),
-         .enough = trains && federation.over_selection() > 0 ? federation.cohort() : 0,
-         .population = static_cast<std::uint32_t>(presence_.training().size()),
-         .report_deadline = ToDuration(federation.report_deadline())},
-        tickets_);
+    Attempt attempt{.plan = *plan,
+                    .cohort = cohort,
+                    .minimum = static_cast<std::uint32_t>(needed()),
+                    .enough = trains && federation.over_selection() > 0 ? federation.cohort() : 0,
+                    .population = static_cast<std::uint32_t>(presence_.training().size()),
+                    .report_deadline = ToDuration(federation.report_deadline())};
+    attempt_ = secure() ? MakeSecureRoundEngine(Secured(std::move(attempt)), tickets_)
+                        : MakePlainRoundEngine(std::move(attempt), tickets_);
     Forward(attempt_->Start(now), now);
+  }
+
+  SecureAttempt Secured(Attempt attempt) {
+    FEDMETA_CHECK(parties_.verifier != nullptr);
+    const v1::SecureAggregation& keys = experiment_.privacy().secure_aggregation();
+    const Digest model_hash = ModelHash(secure()->question, attempt.plan.message());
+    return {.attempt = std::move(attempt),
+            .settings = {.federation = parties_.federation,
+                         .verifier = parties_.verifier,
+                         .terms = secure()->terms,
+                         .sessions = std::max<std::uint32_t>(1, keys.sessions()),
+                         .phase_deadline = ToDuration(keys.phase_deadline())},
+            .model_hash = model_hash};
   }
 
   /// Attempt numbers count up over a round; those of an evaluation also tell its parts apart.
@@ -289,7 +325,9 @@ class ExperimentEngine::Implementation {
     AttemptRecord& record = *outcome_;
     record.state_hash = state_hash_;
     const bool ended = Take(record);
-    if (!record.committed) {
+    if (record.spent) {
+      PassSpent(record.reason, now);
+    } else if (!record.committed) {
       Retry(record.reason, now);
     } else if (cancelled_) {
       EndCancelled(now);
@@ -304,13 +342,14 @@ class ExperimentEngine::Implementation {
   void Complete(Persist& persist) {
     if (persist.outcome) {
       course().CountBytes(persist.plan, *persist.outcome);
-      persist.outcome->on_training_sites = step_ == Step::kTest && !presence_.has_holdouts();
       if (persist.record == Record::kCommitRound && account_) {
         persist.cost = PrivacyCost{account_->Epsilon(++charged_), account_->delta()};
         persist.outcome->epsilon = persist.cost->epsilon;
       }
+      persist.outcome->on_training_sites =
+          step_ == Step::kTest && &presence_.For(step_, fewest()) == &presence_.training();
       outcome_ = persist.outcome;
-    } else {
+    } else if (persist.record == Record::kBeginAttempt) {
       persist.presence = presence_.TakeChanged();
     }
   }
@@ -319,20 +358,22 @@ class ExperimentEngine::Implementation {
   /// follows is set. True: the leg is over.
   bool Take(const AttemptRecord& record) {
     attempts_ = step_ == Step::kTrain ? record.key.attempt : (record.key.attempt + 1) / 2;
+    conduct_.Take(record);
     if (step_ == Step::kTrain) {
       RoundRecord line = course().TakeTraining(record);
       if (record.committed) state_hash_ = record.state_hash;
       WarnOfDivergence(line.metrics);
       out_.emplace_back(ReportRound{std::move(line)});
     }
+    if (record.spent) return TakeSpent();
     if (!record.committed) return false;
     switch (step_) {
       case Step::kTrain:
+        spent_in_succession_ = 0;
         if (EvaluationDue()) {
           SetStep(Step::kValidate);
         } else {
-          ++round_;
-          SetStep(Step::kTrain);
+          TrainNext();
         }
         return false;
       case Step::kValidate:
@@ -347,8 +388,24 @@ class ExperimentEngine::Implementation {
     course().TakeTest(record.result, small_groups_);
     tested_round_ = course().committed();
     if (course().committed() >= rounds()) return true;
-    round_ = course().committed() + 1;
+    TrainNext();
+    return false;
+  }
+
+  void TrainNext() {
+    round_ = course().next_round();
     SetStep(Step::kTrain);
+  }
+
+  /// Its members have opened it and will not do so again: what was asked is not asked again.
+  bool TakeSpent() {
+    if (step_ == Step::kTrain) {
+      ++spent_in_succession_;
+      TrainNext();
+      return false;
+    }
+    if (course().committed() >= rounds()) return true;
+    TrainNext();
     return false;
   }
 
@@ -385,6 +442,24 @@ class ExperimentEngine::Implementation {
     }
   }
 
+  void PassSpent(const std::string& reason, TimePoint now) {
+    const std::string what = "opened without a usable sum (" + reason + ")";
+    if (cancelled_) {
+      EndCancelled(now);
+    } else if (spent_in_succession_ >= kSpentAtMost) {
+      End(RunStatus::kFailed,
+          Error(ErrorCode::kFederationFailed,
+                std::to_string(spent_in_succession_) + " rounds in succession were " + what),
+          now);
+    } else if (course().committed() >= rounds()) {
+      End(RunStatus::kFailed,
+          Error(ErrorCode::kFederationFailed, "the last evaluation was " + what), now);
+    } else {
+      out_.emplace_back(ReportNote{"a round was " + what + ": going on with the next"});
+      BeginTry(now);
+    }
+  }
+
   void Pause(const Error& reason, TimePoint now) {
     where_ = Where::kPaused;
     paused_because_ = reason;
@@ -394,7 +469,8 @@ class ExperimentEngine::Implementation {
 
   bool EvaluationDue() {
     const std::uint64_t every = experiment_.evaluation().every();
-    return round_ == rounds() || (every > 0 && round_ % every == 0);
+    const std::uint64_t committed = course().committed();
+    return committed == rounds() || (every > 0 && committed % every == 0);
   }
 
   void ReportResult(bool holdout, const RoundResult& result) {
@@ -479,6 +555,7 @@ class ExperimentEngine::Implementation {
 
   const v1::Experiment experiment_;
   const SmallGroups small_groups_;
+  const SecureParties parties_;
   std::vector<std::size_t> order_;  // position in the run -> leg as given
   std::vector<LegCourse> courses_;  // in the order of the run
   std::size_t main_legs_ = 0;
@@ -507,6 +584,9 @@ class ExperimentEngine::Implementation {
   std::uint32_t attempts_ = 0;  // numbers used, at this step
   bool warned_of_divergence_ = false;
   std::uint64_t tested_round_ = 0;  // of the leg, at its last test
+  SecureConduct conduct_;
+  Population pool_;  // of the latest Pool(), where somebody sits out
+  std::uint32_t spent_in_succession_ = 0;
   std::unique_ptr<RoundEngine> attempt_;
   std::optional<RoundPlan> plan_;         // of the attempt
   std::optional<AttemptRecord> outcome_;  // as it was given out to be persisted
@@ -520,9 +600,9 @@ class ExperimentEngine::Implementation {
 };
 
 ExperimentEngine::ExperimentEngine(const v1::Experiment& experiment, std::vector<LegFacts> legs,
-                                   SmallGroups small_groups)
-    : implementation_(std::make_unique<Implementation>(experiment, std::move(legs), small_groups)) {
-}
+                                   SmallGroups small_groups, SecureParties parties)
+    : implementation_(std::make_unique<Implementation>(experiment, std::move(legs), small_groups,
+                                                       std::move(parties))) {}
 ExperimentEngine::~ExperimentEngine() = default;
 
 std::vector<Instruction> ExperimentEngine::Start(TimePoint now) {

@@ -9,6 +9,7 @@
 #include "fedmeta/coordinator/leg.h"
 #include "fedmeta/coordinator/round_engine.h"
 #include "fedmeta/core/clock.h"
+#include "fedmeta/privacy/party.h"
 #include "fedmeta/v1/experiment.pb.h"
 
 namespace fedmeta {
@@ -22,11 +23,23 @@ struct LegFacts {
   double maximum_weight = 1;
   double adaptation_rate = 0.1;
   Digest state_hash;  ///< of the initial state, float32 little-endian
+  /// Of a leg under secure aggregation.
+  struct Secure {
+    v1::SecureTerms terms;
+    Digest question;  ///< QuestionHash of the assignment
+  };
+  std::optional<Secure> secure = {};
 };
 LegFacts FactsOf(const Leg& leg);
 std::vector<LegFacts> FactsOf(std::span<const Leg> legs);
 /// "<experiment>/<leg>": what the leg is on the wire and in the store.
 ExperimentId LegId(const v1::Experiment& experiment, std::string_view leg);
+
+/// Who takes part, as sessions of secure aggregation verify it; outlives the engine.
+struct SecureParties {
+  std::string federation = {};
+  const PeerVerifier* verifier = nullptr;
+};
 
 /// What figures over fewer than ten clients say of single ones (standard deviation, worst client).
 enum class SmallGroups : std::uint8_t {
@@ -69,10 +82,16 @@ enum class SmallGroups : std::uint8_t {
 /// each main leg that holds the best round, "baseline-<method>" whenever validation improves over
 /// that method's legs. Metadata: "leg", "method", "round", "tuned": JSON {"<shots>":
 /// {"learning_rate": .., "steps": .., "by_steps": {"<steps>": learning_rate}}}.
+///
+/// Secure aggregation, where the legs' terms say so: no round is tried below the terms' minimum,
+/// evaluations included; who missed a session sits out the further attempts of its round, and after
+/// three in the last twenty sessions of the leg all attempts until they are forgotten. A round that
+/// was opened without a usable sum is spent: its number is used up, the state stays, and three in
+/// succession end the run.
 class ExperimentEngine {
  public:
   ExperimentEngine(const v1::Experiment& experiment, std::vector<LegFacts> legs,
-                   SmallGroups small_groups = SmallGroups::kHide);
+                   SmallGroups small_groups = SmallGroups::kHide, SecureParties parties = {});
   ~ExperimentEngine();
   ExperimentEngine(const ExperimentEngine&) = delete;
   ExperimentEngine& operator=(const ExperimentEngine&) = delete;

@@ -4,6 +4,7 @@
 
 #include "fedmeta/coordinator/experiment_engine.h"
 #include "fedmeta/core/bytes.h"
+#include "fedmeta/privacy/secure_terms.h"
 #include "fedmeta/records/safetensors.h"
 #include "fedmeta/v1/round.pb.h"
 
@@ -189,6 +190,11 @@ std::vector<LegFacts> FactsOf(std::span<const Leg> legs) {
 }
 
 LegFacts FactsOf(const Leg& leg) {
+  std::optional<LegFacts::Secure> secure;
+  v1::Assignment assignment;
+  if (assignment.ParseFromString(leg.assignment) && assignment.has_secure()) {
+    secure = {.terms = assignment.secure(), .question = QuestionHash(assignment)};
+  }
   return {.name = leg.name,
           .method = leg.method,
           .main = leg.main,
@@ -198,7 +204,8 @@ LegFacts FactsOf(const Leg& leg) {
           .coordinates = leg.layout.size(),
           .maximum_weight = leg.maximum_weight,
           .adaptation_rate = leg.adaptation_rate,
-          .state_hash = Digest::Of(AsBytes(std::span<const float>(leg.initial_state)))};
+          .state_hash = Digest::Of(AsBytes(std::span<const float>(leg.initial_state))),
+          .secure = std::move(secure)};
 }
 
 }  // namespace fedmeta

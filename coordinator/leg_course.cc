@@ -15,7 +15,10 @@ void LegCourse::CountBytes(const RoundPlan& plan, AttemptRecord& record) const {
     record.bytes_down += plan.bytes().size() + facts_.coordinates * sizeof(float);
     if (!briefed_.contains(client)) record.bytes_down += facts_.assignment_size;
   }
-  record.bytes_up = record.reported.size() * UploadSize(plan.message());
+  // Sessions count their own, those that came to nothing included.
+  if (!facts_.secure) {
+    record.bytes_up = record.reported.size() * UploadSize(plan.message(), std::nullopt);
+  }
 }
 
 RoundRecord LegCourse::TakeTraining(const AttemptRecord& record) {
@@ -32,7 +35,9 @@ RoundRecord LegCourse::TakeTraining(const AttemptRecord& record) {
                    .bytes_up = record.bytes_up,
                    .wall_s = record.wall_s,
                    .parts_s = record.parts_s,
-                   .epsilon = record.epsilon};
+                   .epsilon = record.epsilon,
+                   .sessions = record.sessions,
+                   .spent = record.spent};
   for (const ClientId& client : record.cohort) {
     line.cohort.push_back(client.value());
     briefed_.insert(client);
@@ -40,6 +45,7 @@ RoundRecord LegCourse::TakeTraining(const AttemptRecord& record) {
   for (const ClientId& client : record.reported) line.reported.push_back(client.value());
   if (!record.result.metrics.empty()) line.metrics = record.result.metrics.front();
   dropped_ += record.dropped.size();
+  if (record.spent) ++spent_;
   if (record.committed) {
     reports_ += record.reported.size();
     ++committed_;

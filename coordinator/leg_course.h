@@ -24,6 +24,8 @@ class LegCourse {
   const PlanFactory& plans() const { return plans_; }
   const Selection& selection() const { return selection_; }
   std::uint64_t committed() const { return committed_; }
+  /// Number of the training round that follows: spent ones have used up theirs.
+  std::uint64_t next_round() const { return committed_ + spent_ + 1; }
   const std::optional<RoundKey>& head() const { return head_; }
   std::uint64_t reports() const { return reports_; }
   std::uint64_t dropped() const { return dropped_; }
@@ -52,7 +54,7 @@ class LegCourse {
   LegFacts facts_;
   PlanFactory plans_;
   Selection selection_;
-  std::uint64_t committed_ = 0, reports_ = 0, dropped_ = 0;
+  std::uint64_t committed_ = 0, spent_ = 0, reports_ = 0, dropped_ = 0;
   std::optional<RoundKey> head_;
   std::set<ClientId> briefed_;     // have downloaded the assignment
   std::vector<TunedShots> tuned_;  // by the last validation

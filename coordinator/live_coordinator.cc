@@ -25,6 +25,7 @@
 #include "fedmeta/coordinator/session_table.h"
 #include "fedmeta/coordinator/upload_staging.h"
 #include "fedmeta/core/text.h"
+#include "fedmeta/protocol/phases.h"
 
 namespace fedmeta {
 namespace {
@@ -64,19 +65,27 @@ class Live final : public LiveCoordinator {
         logger_(logger),
         sessions_({.data_name = options_.experiment.data().name(),
                    .maximum_sessions = options_.limits.connections(),
-                   .lost_after = lost_after_}),
+                   .lost_after = lost_after_,
+                   .secure = FactsOf(options_.legs.front()).secure.has_value()}),
         staging_({.slots = std::max<std::size_t>(1, options_.limits.staging_slots()),
                   .staged =
-                      [this](const RoundKey& key, const ClientId& client, std::uint32_t slot) {
-                        sessions_.Answered(client, key);
-                        Post(UploadStaged{key, client, slot});
+                      [this](const RoundKey& key, const ClientId& client, std::uint32_t slot,
+                             const Digest& digest) {
+                        // Of a session, the receipt is the answer.
+                        if (key.session == 0) sessions_.Answered(client, key);
+                        Post(UploadStaged{key, client, slot, digest});
                       },
                   .heard = [this](const ClientId& client) { Heard(client); }}),
         worker_(options_.legs, options_.registry, options_.experiment.federation().rounds()),
         writer_(store, run.lease, worker_),
         recorder_(options_.legs, options_.experiment.federation().rounds(), store, run.lease,
                   observer),
-        engine_(options_.experiment, FactsOf(options_.legs)) {
+        engine_(options_.experiment, FactsOf(options_.legs), SmallGroups::kHide, options_.parties) {
+    for (const Leg& leg : options_.legs) {
+      const std::optional<LegFacts::Secure> secure = FactsOf(leg).secure;
+      terms_.emplace(LegId(options_.experiment, leg.name),
+                     secure ? std::optional(secure->terms) : std::nullopt);
+    }
     sessions_.Remember(run.history, run.present);
     restored_ = engine_.Restore(std::move(run.history), std::move(run.present), run.charged);
   }
@@ -165,6 +174,7 @@ class Live final : public LiveCoordinator {
     Heard(client);
     Status status = sessions_.Progress(client, Printable(report.progress().phase()));
     if (status.ok() && report.has_failed()) status = TakeFailure(client, report);
+    if (status.ok() && report.has_phase()) status = TakePhase(client, report);
     if (status.ok() && report.has_declined()) status = TakeDecline(client, report);
     if (status.ok() && report.has_ready()) status = TakeReady(client);
     if (status.ok()) {
@@ -246,6 +256,18 @@ class Live final : public LiveCoordinator {
     return {};
   }
 
+  Status TakePhase(const ClientId& client, const v1::Report& report) {
+    FEDMETA_ASSIGN_OR_RETURN(RoundKey key, FromMessage(report.key()));
+    const v1::PhaseReply& reply = report.phase();
+    if (reply.phase() == kTrainedPhase) {
+      sessions_.Answered(client, key);
+    } else {
+      sessions_.AnsweredPhase(client, key, reply.phase());
+    }
+    Post(PhaseReplied{std::move(key), client, reply.phase(), reply.body()});
+    return {};
+  }
+
   Status CheckSizes() const {
     const std::uint64_t most = options_.limits.model_mib() * kMebibyte;
     for (const Leg& leg : options_.legs) {
@@ -307,8 +329,33 @@ class Live final : public LiveCoordinator {
   }
 
   void Do(const SendPlan& what) {
-    staging_.Expect(what.plan, what.clients, UploadSize(what.plan.message()));
+    // Under secure aggregation uploads belong to sessions.
+    if (!Terms(what.plan)) Expect(what.plan, what.plan.key(), what.clients);
     sessions_.GivePlan(what.clients, what.plan);
+  }
+
+  void Do(const ExpectUploads& what) { Expect(what.plan, what.key, what.clients); }
+
+  void Do(const SendPhase& what) {
+    v1::PhaseRequest request;
+    *request.mutable_key() = ToMessage(what.key);
+    request.set_group(what.group);
+    request.set_phase(what.phase);
+    request.set_body(what.body);
+    sessions_.GivePhase(what.clients, request);
+  }
+
+  void Do(const EndSession& what) {
+    for (const ClientId& client : what.clients) staging_.Close(what.key, client, what.reason);
+  }
+
+  void Expect(const RoundPlan& plan, const RoundKey& key, const std::vector<ClientId>& clients) {
+    staging_.Expect(plan, key, clients, UploadSize(plan.message(), Terms(plan)));
+  }
+
+  /// Of the plan's leg.
+  const std::optional<v1::SecureTerms>& Terms(const RoundPlan& plan) const {
+    return terms_.at(plan.key().experiment);
   }
 
   void Do(const CloseFor& what) {
@@ -319,6 +366,10 @@ class Live final : public LiveCoordinator {
   void Do(const SetTimer& what) { timers_.emplace(what.at, what.timer); }
 
   void Do(const Persist& what) {
+    if (what.record == Record::kChargePrivacy) {
+      Charge(what);
+      return;
+    }
     asio::post(store_thread_, [this, what] {
       const TimePoint began = clock_.Now();
       Result<Digest> written = writer_.Write(what);
@@ -358,7 +409,25 @@ class Live final : public LiveCoordinator {
     Observe([audit = options_.audit, add = std::move(add)] { return add(*audit); });
   }
 
+  /// The masked sum is the worker's, the store has a thread of its own.
+  void Charge(const Persist& what) {
+    asio::post(work_, [this, what] {
+      const auto sum = worker_.masked_sum(what.charge->group);
+      asio::post(store_thread_, [this, what, masked = Bytes(sum.begin(), sum.end())] {
+        Post(StoreFinished{what.ticket, writer_.Charge(what, masked)});
+      });
+    });
+  }
+
   void Do(const RunWork& what) {
+    if (what.work == Work::kUnmask) {
+      asio::post(work_, [this, what] {
+        Post(WorkFinished{what.ticket,
+                          worker_.Unmask(what.group, what.reported, *what.self_mask_keys),
+                          std::nullopt});
+      });
+      return;
+    }
     if (what.work == Work::kCloseRound) {
       asio::post(work_, [this, what] {
         Result<RoundResult> result = worker_.Close(what.plan, what.reported, what.population);
@@ -372,7 +441,8 @@ class Live final : public LiveCoordinator {
     }
     const bool discloses = sessions_.Discloses(what.client);
     asio::post(work_, [this, what, discloses, payload = staging_.Take(what.slot)] {
-      Status status = worker_.AddUpload(what.client, discloses, payload);
+      Status status = what.session > 0 ? worker_.AddMasked(what.group, what.session, payload)
+                                       : worker_.AddUpload(what.client, discloses, payload);
       staging_.Free(what.slot);
       Post(WorkFinished{what.ticket, std::move(status), std::nullopt});
     });
@@ -439,6 +509,7 @@ class Live final : public LiveCoordinator {
   const Options options_;
   const ExperimentOffer offer_;
   const Duration lost_after_;
+  std::map<ExperimentId, std::optional<v1::SecureTerms>> terms_;  // by leg
   RunObserver& observer_;
   const Clock& clock_;
   Logger& logger_;

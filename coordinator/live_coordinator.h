@@ -8,6 +8,7 @@
 
 #include "fedmeta/algorithms/server/server_registry.h"
 #include "fedmeta/coordinator/audit_log.h"
+#include "fedmeta/coordinator/experiment_engine.h"
 #include "fedmeta/coordinator/leg.h"
 #include "fedmeta/coordinator/round_store.h"
 #include "fedmeta/coordinator/round_writer.h"
@@ -32,6 +33,8 @@ class LiveCoordinator : public CoordinatorEndpoint {
     v1::Limits limits;
     std::vector<Leg> legs;
     ServerRegistry registry;
+    /// Of secure aggregation: who takes part, by the authority's word.
+    SecureParties parties = {};
     /// Hears, on the store thread, how long each write to the store took, and whether it succeeded.
     std::function<void(Duration took, bool ok)> stored = {};
     /// Borrowed; null (tests): nothing is recorded.

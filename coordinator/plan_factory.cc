@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "fedmeta/privacy/secure_terms.h"
+
 namespace fedmeta {
 namespace {
 
@@ -24,7 +26,8 @@ Duration ToDuration(const google::protobuf::Duration& duration) {
   return std::chrono::seconds(duration.seconds()) + Duration(duration.nanos() / 1'000'000);
 }
 
-std::uint64_t UploadSize(const v1::RoundPlan& plan) {
+std::uint64_t UploadSize(const v1::RoundPlan& plan, const std::optional<v1::SecureTerms>& secure) {
+  if (secure) return SecureWords(plan) * (secure->ring_bits() / 8);
   const std::uint64_t update = plan.has_train() ? plan.state_coordinates() * sizeof(float) : 0;
   return update + (1 + MetricCells(plan) * MetricSums::kSize) * sizeof(double);
 }
@@ -46,7 +49,9 @@ v1::RoundPlan PlanFactory::Common(const RoundKey& key, const std::optional<Round
   plan.set_assignment_size(leg_.assignment_size);
   plan.set_state_hash(state.bytes());
   plan.set_state_coordinates(leg_.coordinates);
-  plan.set_maximum_weight(key.purpose == Purpose::kTrain ? leg_.maximum_weight : 1.0);
+  // Under secure aggregation every client counts alike: weights would tell of its data.
+  const bool weighted = key.purpose == Purpose::kTrain && !leg_.secure;
+  plan.set_maximum_weight(weighted ? leg_.maximum_weight : 1.0);
   plan.set_report_deadline_ms(deadline_ms_);
   return plan;
 }

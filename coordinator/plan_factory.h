@@ -35,9 +35,9 @@ class PlanFactory {
   EvaluationGrid grid_;
 };
 
-/// Bytes of a client's upload for this plan, as ContributionCodec writes them: float32 update
-/// (training), float64 weight and metrics.
-std::uint64_t UploadSize(const v1::RoundPlan& plan);
+/// Bytes of a client's upload for this plan: as ContributionCodec writes them, float32 update
+/// (training), float64 weight and metrics; under secure aggregation the words of the ring.
+std::uint64_t UploadSize(const v1::RoundPlan& plan, const std::optional<v1::SecureTerms>& secure);
 /// A duration of the configuration, in milliseconds.
 Duration ToDuration(const google::protobuf::Duration& duration);
 

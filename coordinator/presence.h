@@ -29,11 +29,11 @@ class Presence {
     changed_ = true;
   }
   const Population& training() const { return training_; }
-  bool has_holdouts() const { return holdouts_.size() > 0; }
-  /// Who is asked: where there are no validation clients or hold-outs, the training clients.
-  const Population& For(Step step) const {
-    if (step == Step::kValidate && validation_.size() > 0) return validation_;
-    if (step == Step::kTest && holdouts_.size() > 0) return holdouts_;
+  /// Who is asked: where there are fewer validation clients or hold-outs than that, the training
+  /// clients.
+  const Population& For(Step step, std::size_t fewest) const {
+    if (step == Step::kValidate && validation_.size() >= fewest) return validation_;
+    if (step == Step::kTest && holdouts_.size() >= fewest) return holdouts_;
     return training_;
   }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 #include "fedmeta/core/ids.h"
 #include "fedmeta/core/metric_sums.h"
 #include "fedmeta/core/result.h"
+#include "fedmeta/core/secret_bytes.h"
 #include "fedmeta/protocol/round_plan.h"
 #include "fedmeta/records/run_records.h"
 #include "fedmeta/v1/round.pb.h"
@@ -33,7 +35,15 @@ struct UploadStaged {
   RoundKey key;
   ClientId client;
   std::uint32_t slot;
+  Digest digest = {};  ///< of the payload
 };  ///< whole and verified
+/// What a client says in a secure attempt: that its update is ready (key of the attempt), or its
+/// answer to a SendPhase (key of the session). protocol/phases.h names the phases.
+struct PhaseReplied {
+  RoundKey key;
+  ClientId client;
+  std::string phase, body;
+};
 struct ClientFailed {
   RoundKey key;
   ClientId client;
@@ -59,8 +69,8 @@ struct CancelAsked {
 struct DriverFailed {
   Error error;
 };
-using Event = std::variant<ClientJoined, ClientLost, UploadStaged, ClientFailed, TimerFired,
-                           StoreFinished, WorkFinished, CancelAsked, DriverFailed>;
+using Event = std::variant<ClientJoined, ClientLost, UploadStaged, PhaseReplied, ClientFailed,
+                           TimerFired, StoreFinished, WorkFinished, CancelAsked, DriverFailed>;
 
 // Things to do, out, in this order. Nothing is promised to a client before its Persist is back.
 //
@@ -92,6 +102,27 @@ struct CloseFor {
   bool counted;
   std::string reason;
 };
+/// A step of a secure session, to these clients; in place of what they were sent before, if they
+/// have not answered that.
+struct SendPhase {
+  std::vector<ClientId> clients;
+  RoundKey key;  ///< of the session
+  std::uint32_t group;
+  std::string phase, body;
+};
+/// From now on these clients' uploads are taken under the key of a session.
+struct ExpectUploads {
+  std::vector<ClientId> clients;
+  RoundPlan plan;
+  RoundKey key;
+};
+/// The session is over, the attempt is not: no more uploads under its key, and a slot that one
+/// still holds is freed, as with CloseFor.
+struct EndSession {
+  std::vector<ClientId> clients;
+  RoundKey key;
+  std::string reason;
+};
 struct SetTimer {
   std::uint64_t timer;
   TimePoint at;
@@ -102,6 +133,13 @@ enum class Record : std::uint8_t {
                     ///< ExperimentEngine::SetStateHash, before the answer
   kEndEvaluation,   ///< RoundStore::EndAttempt
   kAbandonAttempt,  ///< RoundStore::EndAttempt; RoundWorker::Abandon
+  kChargePrivacy,   ///< RoundStore::ChargePrivacy, with the group's sum as RoundWorker has it
+};
+/// Of kChargePrivacy: what a session's members are about to open.
+struct SessionCharge {
+  RoundKey key;  ///< of the session
+  std::uint32_t group = 0;
+  std::string snapshot;  ///< SecureServer::Snapshot
 };
 /// Spent until and with a release, all legs together.
 struct PrivacyCost {
@@ -120,10 +158,12 @@ struct Persist {
   std::optional<std::vector<ClientId>> presence;
   /// Of the release that this record makes: RoundStore::ChargePrivacy before it.
   std::optional<PrivacyCost> cost = {};
+  std::optional<SessionCharge> charge = {};
 };
 enum class Work : std::uint8_t {
-  kAddUpload,   ///< decode the payload in `slot`, add it to the sum, free the slot in any case; an
-                ///< error drops the client
+  kAddUpload,   ///< add the payload in `slot` to the sum (with a session: masked, to the sum of its
+                ///< group), free the slot in any case; an error drops the client
+  kUnmask,      ///< take the self masks off the sum of `group` and decode it
   kCloseRound,  ///< decode the sum, apply the server rules to the next state (training), give the
                 ///< metrics as `result`
 };
@@ -131,10 +171,12 @@ struct RunWork {
   std::uint64_t ticket;
   Work work;
   RoundPlan plan;
-  std::uint32_t slot;
-  ClientId client;
-  std::uint32_t reported;
-  std::uint32_t population;
+  std::uint32_t slot = 0;
+  ClientId client = {};
+  std::uint32_t reported = 0;  ///< of kUnmask: members of the session
+  std::uint32_t population = 0;
+  std::uint32_t session = 0, group = 0;
+  std::shared_ptr<const std::vector<SecretBytes>> self_mask_keys = {};
 };
 
 // What people read. Between HistoryBegins and HistoryEnds the run's history is told again, out of
@@ -176,13 +218,12 @@ struct Finish {
   Status status;
 };
 using Instruction =
-    std::variant<StartLeg, SendPlan, CloseFor, SetTimer, Persist, RunWork, HistoryBegins,
+    std::variant<StartLeg, SendPlan, CloseFor, SendPhase, ExpectUploads, EndSession, SetTimer, Persist, RunWork, HistoryBegins,
                  HistoryEnds, ReportLeg, ReportRound, ReportEvaluation, ReportCheckpoint,
                  ReportNote, ReportPause, Finish>;
 
 /// One attempt at one round. Sans-I/O: no thread, clock, socket, file or tensor; the same events
-/// give the same instructions. Variants: plain (training and evaluation), later secure and
-/// buffered-asynchronous.
+/// give the same instructions. Variants: plain and secure, both for training and evaluation.
 class RoundEngine {
  public:
   virtual ~RoundEngine() = default;

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "fedmeta/algorithms/server/server_rules.h"
+#include "fedmeta/coordinator/experiment_engine.h"
+#include "fedmeta/coordinator/secure_sums.h"
 #include "fedmeta/core/check.h"
 #include "fedmeta/privacy/private_sum.h"
 #include "fedmeta/privacy/secret_rng.h"
@@ -18,6 +20,8 @@ v1::Plugin PlainSum() {
   return plugin;
 }
 
+Error NotBegun() { return {ErrorCode::kFailedPrecondition, "round worker: no attempt was begun"}; }
+
 }  // namespace
 
 struct RoundWorker::Content {
@@ -27,6 +31,7 @@ struct RoundWorker::Content {
 
   // Of the leg.
   const Leg* leg = nullptr;
+  std::optional<v1::SecureTerms> terms;
   std::vector<float> state, next;
   std::shared_ptr<Bytes> blob;
   Digest hash;
@@ -40,6 +45,7 @@ struct RoundWorker::Content {
   std::optional<ContributionCodec> codec;
   std::optional<PrivateSum> private_sum;  // of a training attempt under mode central
   Aggregator* sum = nullptr;
+  std::optional<SecureSums> secure;  // in place of the two
   bool evaluates = false, closed = false;
   std::vector<std::uint64_t> encoded;
   std::map<ClientId, std::vector<MetricSums>> disclosed;
@@ -62,6 +68,12 @@ struct RoundWorker::Content {
     return private_sum->Decode(vector, partial.contributors);
   }
 
+  Result<DecodedSum> FinishSum();
+  void EndAttempt() {
+    codec.reset();
+    secure.reset();
+  }
+
   void PublishState(const std::optional<Digest>& known = std::nullopt) {
     const auto bytes = AsBytes(std::span<const float>(state));
     // A download may still read the old one.
@@ -70,6 +82,13 @@ struct RoundWorker::Content {
     hash = known ? *known : Digest::Of(*blob);
   }
 };
+
+Result<DecodedSum> RoundWorker::Content::FinishSum() {
+  if (secure) return secure->Finish();
+  if (!codec) return NotBegun();
+  FEDMETA_ASSIGN_OR_RETURN(const PartialSum partial, sum->Finish());
+  return Decode(partial);
+}
 
 RoundWorker::RoundWorker(std::span<const Leg> legs, ServerRegistry registry, std::uint64_t rounds)
     : content_(std::make_unique<Content>()) {
@@ -83,8 +102,9 @@ Status RoundWorker::StartLeg(std::size_t leg, const std::optional<SavedState>& s
   Content& c = *content_;
   FEDMETA_CHECK(leg < c.legs.size());
   c.leg = &c.legs[leg];
-  c.codec.reset();
+  c.EndAttempt();
   c.sum = nullptr;
+  c.terms = FactsOf(*c.leg).secure ? std::optional(FactsOf(*c.leg).secure->terms) : std::nullopt;
   c.state = saved ? saved->state : c.leg->initial_state;
   if (c.state.size() != c.leg->layout.size()) {
     return Error(ErrorCode::kDataLoss,
@@ -116,6 +136,19 @@ Status RoundWorker::BeginAttempt(const RoundPlan& plan, std::uint32_t maximum_co
     return Error(ErrorCode::kFailedPrecondition, "round worker: no leg was started");
   }
   c.evaluates = plan.key().purpose == Purpose::kEvaluate;
+  c.disclosed.clear();
+  c.closed = false;
+  if (c.terms) {
+    if (!c.evaluates && (c.central || c.distributed)) {
+      return Error(ErrorCode::kInvalidArgument,
+                   "privacy.differential_privacy in the modes central and distributed is not "
+                   "available with privacy.secure_aggregation.mode secure: use mode local, or plain "
+                   "sums");
+    }
+    FEDMETA_ASSIGN_OR_RETURN(
+        c.secure, SecureSums::Create(*c.terms, c.evaluates ? nullptr : &c.leg->layout, plan));
+    return {};
+  }
   FEDMETA_ASSIGN_OR_RETURN(
       c.codec, ContributionCodec::Create({.layout = c.evaluates ? nullptr : &c.leg->layout,
                                           .metric_cells = MetricCells(plan.message()),
@@ -137,15 +170,29 @@ Status RoundWorker::BeginAttempt(const RoundPlan& plan, std::uint32_t maximum_co
   }
   c.sum = c.evaluates ? c.evaluation_sum.get() : c.training_sum.get();
   c.sum->Reset();
-  c.disclosed.clear();
-  c.closed = false;
   return {};
+}
+
+Status RoundWorker::AddMasked(std::uint32_t group, std::uint32_t session,
+                              std::span<const std::byte> payload) {
+  if (!content_->secure) return NotBegun();
+  return content_->secure->Add(group, session, payload);
+}
+
+std::span<const std::byte> RoundWorker::masked_sum(std::uint32_t group) const {
+  return content_->secure ? content_->secure->masked(group) : std::span<const std::byte>();
+}
+
+Status RoundWorker::Unmask(std::uint32_t group, std::uint32_t members,
+                           std::span<const SecretBytes> self_mask_keys) {
+  if (!content_->secure) return NotBegun();
+  return content_->secure->Unmask(group, members, self_mask_keys);
 }
 
 Status RoundWorker::AddUpload(const ClientId& client, bool disclosed,
                               std::span<const std::byte> payload) {
   Content& c = *content_;
-  if (!c.codec) return Error(ErrorCode::kFailedPrecondition, "round worker: no attempt was begun");
+  if (!c.codec) return NotBegun();
   FEDMETA_RETURN_IF_ERROR(c.Encode(payload));
   FEDMETA_RETURN_IF_ERROR(c.sum->Add(client, c.encoded));
   if (disclosed && c.evaluates) {
@@ -158,14 +205,12 @@ Status RoundWorker::AddUpload(const ClientId& client, bool disclosed,
 Result<RoundResult> RoundWorker::Close(const RoundPlan& plan, std::uint32_t reported,
                                        std::uint32_t population) {
   Content& c = *content_;
-  if (!c.codec) return Error(ErrorCode::kFailedPrecondition, "round worker: no attempt was begun");
-  FEDMETA_ASSIGN_OR_RETURN(const PartialSum sum, c.sum->Finish());
-  if (sum.contributors != reported) {
-    return Error(ErrorCode::kInternal, "round worker: the sum holds " +
-                                           std::to_string(sum.contributors) + " contributions, " +
-                                           std::to_string(reported) + " were counted");
+  FEDMETA_ASSIGN_OR_RETURN(DecodedSum decoded, c.FinishSum());
+  if (decoded.contributors != reported) {
+    return Error(ErrorCode::kInternal,
+                 "round worker: the sum holds " + std::to_string(decoded.contributors) +
+                     " contributions, " + std::to_string(reported) + " were counted");
   }
-  FEDMETA_ASSIGN_OR_RETURN(DecodedSum decoded, c.Decode(sum));
   RoundResult result{.metrics = std::move(decoded.metrics), .disclosed = {}};
   if (c.evaluates) {
     for (auto& [client, metrics] : c.disclosed) {
@@ -194,7 +239,7 @@ void RoundWorker::Commit(const Digest& hash) {
   std::swap(c.state, c.next);
   std::swap(c.moments, c.next_moments);
   c.closed = false;
-  c.codec.reset();
+  c.EndAttempt();
   c.PublishState(hash);
 }
 
@@ -202,7 +247,7 @@ void RoundWorker::Abandon() {
   Content& c = *content_;
   if (c.sum != nullptr) c.sum->Reset();
   c.disclosed.clear();
-  c.codec.reset();
+  c.EndAttempt();
   if (std::exchange(c.closed, false)) {
     FEDMETA_CHECK(c.optimizer->Restore(c.moments).ok());  // its own Save
   }

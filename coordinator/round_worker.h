@@ -13,6 +13,7 @@
 #include "fedmeta/core/bytes.h"
 #include "fedmeta/core/digest.h"
 #include "fedmeta/core/result.h"
+#include "fedmeta/core/secret_bytes.h"
 #include "fedmeta/privacy/contribution_codec.h"
 #include "fedmeta/protocol/round_plan.h"
 
@@ -39,9 +40,16 @@ class RoundWorker {
   /// kAddUpload: hostile payload; an error names what is wrong with it and leaves the sum as it
   /// was.
   Status AddUpload(const ClientId& client, bool disclosed, std::span<const std::byte> payload);
+  /// kAddUpload of a session: a masked payload, into the sum of its group. A newer session of a
+  /// group begins its sum anew.
+  Status AddMasked(std::uint32_t group, std::uint32_t session, std::span<const std::byte> payload);
+  /// kChargePrivacy: the group's masked sum.
+  std::span<const std::byte> masked_sum(std::uint32_t group) const;
+  /// kUnmask: opens the sum of the group's `members`.
+  Status Unmask(std::uint32_t group, std::uint32_t members,
+                std::span<const SecretBytes> self_mask_keys);
   /// kCloseRound: sum -> (differential privacy in mode central: clipped contributions, noise) ->
-  /// mean -> next state (training; current state stays until Commit) and
-  /// metrics.
+  /// mean -> next state (training; current state stays until Commit) and metrics.
   Result<RoundResult> Close(const RoundPlan& plan, std::uint32_t reported,
                             std::uint32_t population);
   /// The next state becomes the current one. `hash`: its digest, which the store has taken already.

@@ -3,6 +3,8 @@
 #include <cstring>
 #include <set>
 
+#include "fedmeta/v1/store.pb.h"
+
 namespace fedmeta {
 
 Result<OpenedRun> OpenRun(RoundStore& store, const ExperimentId& run) {
@@ -72,6 +74,17 @@ Status RoundWriter::Charge(const RoundKey& attempt, const PrivacyCost& cost) {
   charge.session.session = 1;
   FEDMETA_ASSIGN_OR_RETURN(charge.masked_sum, store_.PutBlob({}));
   charge.receipts = charge.masked_sum;
+  return store_.ChargePrivacy(lease_, charge);
+}
+
+Status RoundWriter::Charge(const Persist& what, std::span<const std::byte> masked_sum) {
+  v1::ChargedSession session;
+  session.set_plan(std::string(what.plan.bytes()));
+  session.set_group(what.charge->group);
+  session.set_snapshot(what.charge->snapshot);
+  PrivacyCharge charge{.session = what.charge->key, .masked_sum = {}, .receipts = {}};
+  FEDMETA_ASSIGN_OR_RETURN(charge.masked_sum, store_.PutBlob(masked_sum));
+  FEDMETA_ASSIGN_OR_RETURN(charge.receipts, store_.PutBlob(AsBytes(session.SerializeAsString())));
   return store_.ChargePrivacy(lease_, charge);
 }
 

@@ -41,6 +41,8 @@ class RoundWriter {
                        std::span<const std::pair<ClientId, Bytes>> client_states = {});
   /// Once the next attempt has begun: clients train, nobody waits for the store.
   void Tidy() { store_.Tidy(); }
+  /// kChargePrivacy, with the group's masked sum.
+  Status Charge(const Persist& what, std::span<const std::byte> masked_sum);
   /// What a leg that goes on starts from; nothing for one that begins.
   Result<std::optional<SavedState>> Load(const StartLeg& what, const ExperimentId& leg);
 

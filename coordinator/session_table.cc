@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "fedmeta/core/text.h"
+#include "fedmeta/protocol/phases.h"
 #include "fedmeta/protocol/version.h"
 
 namespace fedmeta {
@@ -47,6 +48,7 @@ SessionTable::SessionTable(Options options)
 Result<SessionTable::Joined> SessionTable::Join(const ClientId& client,
                                                 const v1::ClientHello& hello, TimePoint now) {
   FEDMETA_RETURN_IF_ERROR(CheckClientVersion(hello.version()));
+  if (options_.secure) FEDMETA_RETURN_IF_ERROR(CheckSpeaksSecure(hello.version()));
   FEDMETA_ASSIGN_OR_RETURN(const v1::Role role, RoleOf(hello, options_.data_name));
   Answers answers;
   Joined joined{
@@ -126,6 +128,8 @@ void SessionTable::Deliver(const ClientId& client, Session& session, Answers& an
   } else if (farewell_) {
     *instruction.mutable_closed() = *farewell_;
     session.heard_farewell = true;
+  } else if (session.step) {
+    *instruction.mutable_phase() = *session.step;
   } else if (session.plan && !session.answered &&
              (session.offered_anew || session.seen != session.plan->key())) {
     session.offered_anew = false;
@@ -229,6 +233,7 @@ void SessionTable::GivePlan(const std::vector<ClientId>& clients, const RoundPla
       const auto found = sessions_.find(client);
       if (found == sessions_.end()) continue;
       found->second.plan = plan;
+      found->second.step.reset();
       found->second.answered = false;
       found->second.offered_anew = true;
       Deliver(client, found->second, answers);
@@ -243,6 +248,35 @@ void SessionTable::Answered(const ClientId& client, const RoundKey& key) {
   if (found == sessions_.end()) return;
   Session& session = found->second;
   if (session.plan && session.plan->key() == key) session.answered = true;
+  if (session.step && FromMessage(session.step->key()).value() == key) session.step.reset();
+}
+
+void SessionTable::AnsweredPhase(const ClientId& client, const RoundKey& key,
+                                 const std::string& phase) {
+  const std::lock_guard lock(mutex_);
+  const auto found = sessions_.find(client);
+  if (found == sessions_.end() || !found->second.step) return;
+  // A repeated answer to an earlier step is none to this one.
+  const v1::PhaseRequest& step = *found->second.step;
+  const bool complains = phase == kComplaintPhase && step.phase() == kMaskPhase;
+  if (FromMessage(step.key()).value() == key && (step.phase() == phase || complains)) {
+    found->second.step.reset();
+  }
+}
+
+void SessionTable::GivePhase(const std::vector<ClientId>& clients,
+                             const v1::PhaseRequest& request) {
+  Answers answers;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const ClientId& client : clients) {
+      const auto found = sessions_.find(client);
+      if (found == sessions_.end()) continue;
+      found->second.step = request;
+      Deliver(client, found->second, answers);
+    }
+  }
+  Give(std::move(answers));
 }
 
 void SessionTable::Close(const std::vector<ClientId>& clients, const RoundKey& key, bool counted,
@@ -255,7 +289,10 @@ void SessionTable::Close(const std::vector<ClientId>& clients, const RoundKey& k
       const auto found = sessions_.find(client);
       if (found == sessions_.end()) continue;
       Session& session = found->second;
-      if (session.plan && session.plan->key() == key) session.plan.reset();
+      if (session.plan && session.plan->key() == key) {
+        session.plan.reset();
+        session.step.reset();
+      }
       v1::Closed closed;
       *closed.mutable_key() = ToMessage(key);
       closed.set_counted(counted);

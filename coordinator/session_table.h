@@ -30,6 +30,7 @@ class SessionTable {
     std::string data_name;  ///< of the experiment; a client must offer it
     std::size_t maximum_sessions = 0;
     Duration lost_after{};  ///< silence after which a client is lost
+    bool secure = false;    ///< secure aggregation: clients that do not speak it are refused
   };
   explicit SessionTable(Options options);
 
@@ -69,7 +70,12 @@ class SessionTable {
   bool MayDownload(const ClientId& client, const Digest& digest) const;
 
   void GivePlan(const std::vector<ClientId>& clients, const RoundPlan& plan);
-  /// The client has reported on the plan: it does not hear it again.
+  /// A step of a secure session: each client hears it until it has answered it, it is replaced by
+  /// the next, or the attempt is closed.
+  void GivePhase(const std::vector<ClientId>& clients, const v1::PhaseRequest& request);
+  /// The client has answered this step of a session: it does not hear it again.
+  void AnsweredPhase(const ClientId& client, const RoundKey& key, const std::string& phase);
+  /// The client has reported on the plan, or given up the session: it does not hear it again.
   void Answered(const ClientId& client, const RoundKey& key);
   void Close(const std::vector<ClientId>& clients, const RoundKey& key, bool counted,
              const std::string& reason);
@@ -103,6 +109,7 @@ class SessionTable {
     std::optional<RoundPlan> plan;
     bool offered_anew = false;  // to be heard even if the client has seen this plan before
     bool answered = false;
+    std::optional<v1::PhaseRequest> step;  // of a secure session, not answered
     std::optional<v1::Closed> closed;
     Done<v1::Instruction> poll;    // held
     std::optional<RoundKey> seen;  // by the held poll

@@ -7,9 +7,9 @@
 #include "fedmeta/coordinator/sqlite_blobs.h"
 #include "fedmeta/coordinator/sqlite_database.h"
 #include "fedmeta/coordinator/store_checks.h"
-#include "fedmeta/coordinator/store_lock.h"
 #include "fedmeta/coordinator/store_schema.h"
 #include "fedmeta/coordinator/store_statements.h"
+#include "fedmeta/core/file_lock.h"
 #include "fedmeta/core/file_descriptor.h"
 
 namespace fedmeta {
@@ -197,7 +197,7 @@ class SqliteStore final : public RoundStore {
   }
 
  private:
-  SqliteStore(StoreLock lock, std::unique_ptr<SqliteDatabase> database, SqliteBlobs blobs,
+  SqliteStore(FileLock lock, std::unique_ptr<SqliteDatabase> database, SqliteBlobs blobs,
               StoreStatements sql)
       : lock_(std::move(lock)),
         database_(std::move(database)),
@@ -271,7 +271,7 @@ class SqliteStore final : public RoundStore {
                                      row);
   }
 
-  StoreLock lock_;
+  FileLock lock_;
   std::unique_ptr<SqliteDatabase> database_;
   SqliteBlobs blobs_;
   StoreStatements sql_;
@@ -280,7 +280,7 @@ class SqliteStore final : public RoundStore {
 // Of an older program's file nothing is changed before it is known to be ours and was copied.
 Result<std::unique_ptr<RoundStore>> SqliteStore::Open(const std::filesystem::path& path,
                                                       Durability durability) {
-  FEDMETA_ASSIGN_OR_RETURN(StoreLock lock, StoreLock::Acquire(path));
+  FEDMETA_ASSIGN_OR_RETURN(FileLock lock, FileLock::Acquire(path));
   FEDMETA_ASSIGN_OR_RETURN(SqliteDatabase opened, SqliteDatabase::Open(path));
   auto database = std::make_unique<SqliteDatabase>(std::move(opened));
   FEDMETA_RETURN_IF_ERROR(MigrateStore(*database, StoreSchema()));

@@ -5,11 +5,11 @@
 #include <vector>
 
 #include "fedmeta/coordinator/sqlite_database.h"
-#include "fedmeta/coordinator/store_lock.h"
 #include "fedmeta/coordinator/store_schema.h"
 #include "fedmeta/core/digest.h"
 #include "fedmeta/core/file.h"
 #include "fedmeta/core/file_descriptor.h"
+#include "fedmeta/core/file_lock.h"
 #include "fedmeta/identity/signature.h"
 #include "fedmeta/protocol/audit_chain.h"
 #include "fedmeta/v1/audit.pb.h"
@@ -146,7 +146,7 @@ Result<std::uint64_t> RestoreStore(const StoreFiles& files, const RestoreOptions
                   std::to_string(std::max(saved, replaced)));
   }
   FEDMETA_RETURN_IF_ERROR(MakeWritableFolder(FolderOf(files.store)));
-  FEDMETA_ASSIGN_OR_RETURN(const StoreLock lock, StoreLock::Acquire(files.store));
+  FEDMETA_ASSIGN_OR_RETURN(const FileLock lock, FileLock::Acquire(files.store));
   const std::string suffix = ".before-" + FormatUtcCompact(clock.Wall());
   const std::string store = files.store.string();
   for (const fs::path& path : {files.store, fs::path(store + "-wal"), fs::path(store + "-shm"),

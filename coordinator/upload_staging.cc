@@ -52,16 +52,18 @@ class UploadStaging::Core : public std::enable_shared_from_this<Core> {
  public:
   explicit Core(Options options) : options_(std::move(options)), slots_(options_.slots) {}
 
-  void Expect(const RoundPlan& plan, std::span<const ClientId> clients, std::uint64_t size) {
+  void Expect(const RoundPlan& plan, const RoundKey& key, std::span<const ClientId> clients,
+              std::uint64_t size) {
     const std::lock_guard lock(mutex_);
     for (const ClientId& client : clients) {
-      const auto [at, anew] = expected_.try_emplace({client, plan.key()});
+      const auto [at, anew] = expected_.try_emplace({client, key});
       if (!anew && !at->second.end) continue;
-      if (!anew) std::erase(ended_[client], plan.key());
+      if (!anew) std::erase(ended_[client], key);
       at->second = {.plan_hash = plan.hash(), .size = size, .whole = {}};
     }
   }
 
+  /// Of the attempt all, of a session that one.
   void Close(const Owner& owner, const std::string& reason);
   void Shut();
   std::span<const std::byte> Take(std::uint32_t slot);
@@ -114,6 +116,7 @@ class UploadStaging::Core : public std::enable_shared_from_this<Core> {
   using Answers = std::vector<std::pair<Opened, Result<std::shared_ptr<UploadSink>>>>;
 
   Result<Request> Check(const ClientId& client, const v1::UploadHeader& header) const;
+  void CloseOne(const Owner& owner, const std::string& reason);
   std::shared_ptr<Arrival> FindPartial(const Request& request) const;
   void KeepPartial(const Owner& owner, const std::shared_ptr<Arrival>& arrival);
   Result<std::shared_ptr<UploadSink>> Grant(std::uint32_t slot, const Request& request);
@@ -169,6 +172,20 @@ class SlotSink final : public UploadSink {
 }  // namespace
 
 void UploadStaging::Core::Close(const Owner& owner, const std::string& reason) {
+  std::vector<Owner> owners = {owner};
+  if (owner.second.session == 0) {
+    const std::lock_guard lock(mutex_);
+    for (auto at = expected_.upper_bound(owner); at != expected_.end(); ++at) {
+      RoundKey attempt = at->first.second;
+      attempt.session = 0;
+      if (at->first.first != owner.first || attempt != owner.second) break;
+      owners.push_back(at->first);
+    }
+  }
+  for (const Owner& one : owners) CloseOne(one, reason);
+}
+
+void UploadStaging::Core::CloseOne(const Owner& owner, const std::string& reason) {
   Answers answers;
   {
     const std::lock_guard lock(mutex_);
@@ -379,7 +396,7 @@ Result<v1::UploadPosition> UploadStaging::Core::Finish(std::uint32_t slot, Arriv
     used.use = Use::kStaged;
     expected_.at(owner).whole = arrival.digest();
   }
-  options_.staged(owner.second, owner.first, slot);
+  options_.staged(owner.second, owner.first, slot, arrival.digest());
   return PositionOf(arrival.size(), true);
 }
 
@@ -399,9 +416,9 @@ void UploadStaging::Core::Leave(std::uint32_t slot, const std::shared_ptr<Arriva
 UploadStaging::UploadStaging(Options options) : core_(std::make_shared<Core>(std::move(options))) {}
 UploadStaging::~UploadStaging() { core_->Shut(); }
 
-void UploadStaging::Expect(const RoundPlan& plan, std::span<const ClientId> clients,
-                           std::uint64_t size) {
-  core_->Expect(plan, clients, size);
+void UploadStaging::Expect(const RoundPlan& plan, const RoundKey& key,
+                           std::span<const ClientId> clients, std::uint64_t size) {
+  core_->Expect(plan, key, clients, size);
 }
 void UploadStaging::Close(const RoundKey& key, const ClientId& client, const std::string& reason) {
   core_->Close({client, key}, reason);

@@ -34,7 +34,7 @@ class UploadStaging {
   struct Options {
     std::size_t slots = 2;
     /// An upload is whole and verified: its payload waits in the slot.
-    std::function<void(const RoundKey&, const ClientId&, std::uint32_t slot)> staged;
+    std::function<void(const RoundKey&, const ClientId&, std::uint32_t slot, const Digest&)> staged;
     /// Bytes of this client came in.
     std::function<void(const ClientId&)> heard;
   };
@@ -46,11 +46,13 @@ class UploadStaging {
 
   // For the coordinator.
 
-  /// Opens the attempt for these clients; `size`: of a payload, exactly. Again for one that is
-  /// open: nothing changes.
-  void Expect(const RoundPlan& plan, std::span<const ClientId> clients, std::uint64_t size);
-  /// The attempt is over for this client: no more uploads; a slot that it holds is freed unless
-  /// Take gave it out. `reason`: for an upload that comes late.
+  /// Opens the attempt of this plan for these clients, or the session of it that `key` names;
+  /// `size`: of a payload, exactly. Again for one that is open: nothing changes.
+  void Expect(const RoundPlan& plan, const RoundKey& key, std::span<const ClientId> clients,
+              std::uint64_t size);
+  /// The attempt, with all its sessions, or the one session of the key is over for this client: no
+  /// more uploads; a slot that it holds is freed unless Take gave it out. `reason`: for an upload
+  /// that comes late.
   void Close(const RoundKey& key, const ClientId& client, const std::string& reason);
   /// The payload of a staged slot; valid until Free.
   std::span<const std::byte> Take(std::uint32_t slot);

@@ -40,6 +40,16 @@ Status CheckVersions(const v1::Version& coordinator, const v1::Version& client) 
 
 Status CheckClientVersion(const v1::Version& client) { return CheckVersions(OwnVersion(), client); }
 
+Status CheckSpeaksSecure(const v1::Version& client) {
+  constexpr std::uint32_t kSince = 2;
+  if (client.minor() >= kSince) return {};
+  return Error(ErrorCode::kFailedPrecondition,
+               "protocol: this experiment adds updates up under secure aggregation, which clients "
+               "know since " +
+                   Text(kProtocolMajor, kSince) + ", this site speaks " +
+                   Text(client.major(), client.minor()) + ": upgrade fedmeta at this site");
+}
+
 Status CheckCoordinatorVersion(const v1::Version& coordinator) {
   return CheckVersions(coordinator, OwnVersion());
 }

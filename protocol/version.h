@@ -27,6 +27,9 @@ inline constexpr std::uint32_t kMinorsServed = 2;
 Status CheckVersions(const v1::Version& coordinator, const v1::Version& client);
 /// Coordinator: whether it serves this client.
 Status CheckClientVersion(const v1::Version& client);
+/// Coordinator: whether a client that is served takes part in secure aggregation.
+/// kFailedPrecondition says from which version on it would.
+Status CheckSpeaksSecure(const v1::Version& client);
 /// Client: whether this coordinator serves it.
 Status CheckCoordinatorVersion(const v1::Version& coordinator);
 

@@ -8,6 +8,7 @@
 
 #include "fedmeta/core/clock.h"
 #include "fedmeta/core/text.h"
+#include "fedmeta/records/record_text.h"
 #include "fedmeta/records/words.h"
 
 namespace fedmeta {
@@ -48,10 +49,9 @@ RoundFields MakeRoundFields(const LegProgress& progress, const RoundRecord& reco
                     PadLeft(std::to_string(record.round), rounds.size()) + "/" + rounds;
   fields.rate = Rate(progress.rounds_per_second);
   if (progress.seconds_left > 0) fields.left = FormatDuration(progress.seconds_left) + " left";
-  fields.loss = "loss " + Fixed(Mean(record.metrics.query_loss, record.metrics.examples), 3);
+  fields.loss = "loss " + Fixed(TrainingLoss(record.metrics), 3);
   if (classification)
-    fields.accuracy =
-        "accuracy " + Percent(Mean(record.metrics.correct, record.metrics.examples)) + " %";
+    fields.accuracy = "accuracy " + Percent(TrainingAccuracy(record.metrics)) + " %";
   fields.reported = std::to_string(record.reported.size()) + "/" +
                     std::to_string(record.cohort.size()) + " reported";
   return fields;

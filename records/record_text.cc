@@ -111,6 +111,23 @@ std::string CsvText(const std::string& text) {
   return quoted + "\"";
 }
 
+ordered_json SessionsOf(const RoundRecord& record) {
+  ordered_json sessions = ordered_json::array();
+  for (const SessionRecord& session : record.sessions) {
+    ordered_json one = {{"session", session.session},
+                        {"group", session.group},
+                        {"members", session.members},
+                        {"opened", session.opened}};
+    if (!session.opened) {
+      one["phase"] = session.phase;
+      one["reason"] = session.reason;
+    }
+    if (!session.missing.empty()) one["missing"] = session.missing;
+    sessions.push_back(std::move(one));
+  }
+  return sessions;
+}
+
 /// A row; a value that is not finite is an empty field.
 struct MetricRow {
   std::uint64_t round;
@@ -125,6 +142,13 @@ struct MetricRow {
 };
 
 }  // namespace
+
+double TrainingLoss(const MetricSums& sums) {
+  return sums.examples > 0 ? sums.query_loss / sums.examples : MeanOf(sums.mean_loss, sums.clients);
+}
+double TrainingAccuracy(const MetricSums& sums) {
+  return sums.examples > 0 ? sums.correct / sums.examples : MeanOf(sums.mean_correct, sums.clients);
+}
 
 std::string RoundLine(const RoundRecord& record, bool classification) {
   ordered_json line;
@@ -141,15 +165,16 @@ std::string RoundLine(const RoundRecord& record, bool classification) {
         {{"client", dropped.client}, {"phase", dropped.phase}, {"reason", dropped.reason}});
   line["inner_diverged"] = Count(record.metrics.diverged_tasks);
   line["tasks"] = Count(record.metrics.tasks);
-  line["query_loss"] = MeanOf(record.metrics.query_loss, record.metrics.examples);
-  if (classification)
-    line["query_accuracy"] = MeanOf(record.metrics.correct, record.metrics.examples);
   if (record.epsilon) line["epsilon"] = *record.epsilon;
+  line["query_loss"] = TrainingLoss(record.metrics);
+  if (classification) line["query_accuracy"] = TrainingAccuracy(record.metrics);
   line["bytes_down"] = record.bytes_down;
   line["bytes_up"] = record.bytes_up;
   line["wall_s"] = record.wall_s;
   line["parts"] = ordered_json::object();
   for (const auto& [part, seconds] : record.parts_s) line["parts"][part] = seconds;
+  if (!record.sessions.empty()) line["sessions"] = SessionsOf(record);
+  if (record.spent) line["spent"] = true;
   return Dump(line) + "\n";
 }
 
@@ -230,8 +255,8 @@ std::string RoundRows(const RoundRecord& record, const std::string& method, bool
     row.value = value;
     rows += row.Text();
   };
-  add("loss", MeanOf(record.metrics.query_loss, record.metrics.examples));
-  if (classification) add("accuracy", MeanOf(record.metrics.correct, record.metrics.examples));
+  add("loss", TrainingLoss(record.metrics));
+  if (classification) add("accuracy", TrainingAccuracy(record.metrics));
   add("examples", record.metrics.examples);
   return rows;
 }

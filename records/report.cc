@@ -65,6 +65,27 @@ std::string Appendix(const ReportData& data) {
   return html + "</tbody></table></section>\n";
 }
 
+/// Members of the smallest sum that was opened; nothing: sums were plain.
+std::optional<std::size_t> SmallestSum(const ReportData& data) {
+  std::optional<std::size_t> smallest;
+  for (const RoundLineData& round : data.rounds) {
+    if (round.smallest_sum && (!smallest || *round.smallest_sum < *smallest))
+      smallest = round.smallest_sum;
+  }
+  return smallest;
+}
+
+std::string AggregationText(const ReportData& data) {
+  return SmallestSum(data) ? "secure aggregation" : "plain sums; secure aggregation not used";
+}
+
+std::string WhatIsSeen(const ReportData& data) {
+  const std::optional<std::size_t> smallest = SmallestSum(data);
+  if (!smallest) return "The coordinator sees each site\u2019s update.";
+  return "The coordinator sees sums of groups of sites, the smallest of " +
+         std::to_string(*smallest) + ".";
+}
+
 }  // namespace
 
 Result<std::string> MakeReport(const std::filesystem::path& run_dir,
@@ -78,9 +99,8 @@ Result<std::string> MakeReport(const std::filesystem::path& run_dir,
       "</style></head>\n<body><main><h1>" + Escaped(data.experiment) + "</h1><p class=\"result\">" +
       Escaped(Unbroken(result.sentence)) + "</p>";
   html += Facts(data, result);
-  html += "<p class=\"privacy\">Privacy: plain sums; secure aggregation not used, " +
-          Escaped(DifferentialPrivacyText(data)) +
-          ". The coordinator sees each site\u2019s update.</p>\n";
+  html += "<p class=\"privacy\">Privacy: " + AggregationText(data) + ", " +
+          Escaped(DifferentialPrivacyText(data)) + ". " + WhatIsSeen(data) + "</p>\n";
   html += WorthSection(data) + SitesSection(data) + ExamplesSection(data);
   html += ConvergenceSection(data) + ParticipationSection(data) + TimeSection(data) +
           BytesSection(data) + PrivacySection(data);

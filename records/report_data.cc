@@ -181,6 +181,12 @@ RoundLineData ParseRound(const ordered_json& line) {
       if (entry.is_object())
         round.dropped.push_back(
             {Text(entry, "client"), Text(entry, "phase"), Text(entry, "reason")});
+  if (const auto sessions = line.find("sessions"); sessions != line.end())
+    for (const ordered_json& session : *sessions)
+      if (session.is_object() && Flag(session, "opened", false)) {
+        const std::size_t members = Names(session, "members").size();
+        if (!round.smallest_sum || members < *round.smallest_sum) round.smallest_sum = members;
+      }
   round.loss = Number(line, "query_loss");
   round.accuracy = Number(line, "query_accuracy");
   round.bytes_down = Number(line, "bytes_down");

@@ -22,6 +22,7 @@ struct RoundLineData {
   double loss = 0, accuracy = 0, bytes_down = 0, bytes_up = 0, wall_s = 0;
   double epsilon = 0;  ///< NaN where the line has none
   std::map<std::string, double> parts_s;
+  std::optional<std::size_t> smallest_sum;  ///< of secure aggregation: members
 };
 
 /// A line of evaluation.jsonl.

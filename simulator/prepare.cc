@@ -1,6 +1,7 @@
 #include "fedmeta/simulator/prepare.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "fedmeta/configs/loader.h"
@@ -69,6 +70,22 @@ v1::Plugin ModelPlugin(const v1::ModelChoice& choice) {
   return plugin;
 }
 
+/// The smaller the groups can be, the finer the steps of the ring; never so small that some number
+/// of clients cannot be dealt out.
+v1::SecureTerms TermsOf(const v1::Experiment& experiment) {
+  const v1::SecureAggregation& keys = experiment.privacy().secure_aggregation();
+  const v1::Federation& federation = experiment.federation();
+  const auto asked = static_cast<std::uint32_t>(
+      std::ceil(federation.cohort() * (1 + federation.over_selection())));
+  v1::SecureTerms terms;
+  terms.set_ring_bits(keys.ring_bits());
+  terms.set_clip(keys.clip());
+  terms.set_metric_bound(keys.metric_bound());
+  terms.set_minimum(keys.minimum());
+  terms.set_group_size(std::max(std::min(keys.group_size(), asked), 2 * keys.minimum() - 1));
+  return terms;
+}
+
 // A warm start: tensors of the same names and shapes, in the order of the layout.
 Result<std::vector<float>> ReadInitial(const std::string& path, const StateLayout& layout) {
   std::filesystem::path file = path;
@@ -116,6 +133,9 @@ Result<Leg> PrepareLeg(const v1::Experiment& experiment, const LearnRegistries& 
         PrivacyTermsOf(experiment.privacy().differential_privacy());
   }
 
+  if (experiment.privacy().secure_aggregation().mode() == "secure") {
+    *assignment.mutable_secure() = TermsOf(experiment);
+  }
   FEDMETA_ASSIGN_OR_RETURN(const auto model, MakeModel(registries.models, assignment.model(),
                                                        {.input_shape = shape.input_shape,
                                                         .outputs = assignment.outputs()}));

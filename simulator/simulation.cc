@@ -6,11 +6,15 @@
 #include <optional>
 #include <unordered_map>
 
+#include "fedmeta/client/secure_member.h"
 #include "fedmeta/client/trainer.h"
 #include "fedmeta/coordinator/experiment_engine.h"
 #include "fedmeta/coordinator/round_worker.h"
 #include "fedmeta/coordinator/round_writer.h"
 #include "fedmeta/coordinator/run_recorder.h"
+#include "fedmeta/privacy/opening_log.h"
+#include "fedmeta/privacy/process_party.h"
+#include "fedmeta/protocol/phases.h"
 #include "fedmeta/simulator/pooled_tasks.h"
 
 namespace fedmeta {
@@ -18,6 +22,8 @@ namespace {
 
 // Clients that compute at a time; bounds memory, large enough to keep the workers busy.
 constexpr std::size_t kClientsAtOnce = 64;
+// Of the identities that virtual clients sign with, which live and die with the process.
+constexpr char kFederation[] = "simulation";
 
 }  // namespace
 
@@ -35,7 +41,9 @@ class Simulation::Implementation {
         writer_(store, run.lease, worker_),
         recorder_(options_.legs, options_.experiment.federation().rounds(), store, run.lease,
                   observer),
-        engine_(options_.experiment, FactsOf(options_.legs), SmallGroups::kShow),
+        authority_(kFederation),
+        engine_(options_.experiment, FactsOf(options_.legs), SmallGroups::kShow,
+                {.federation = authority_.federation(), .verifier = &authority_.verifier()}),
         history_(std::move(run.history)),
         charged_(run.charged) {
     for (std::size_t i = 0; i < data_.partition->clients(); ++i)
@@ -144,9 +152,45 @@ class Simulation::Implementation {
   }
 
   void Do(const CloseFor&) {}
+  void Do(const ExpectUploads&) {}
+  void Do(const EndSession&) {}
+
+  void Do(const SendPhase& send) {
+    v1::PhaseRequest request;
+    *request.mutable_key() = ToMessage(send.key);
+    request.set_group(send.group);
+    request.set_phase(send.phase);
+    request.set_body(send.body);
+    for (const ClientId& client : send.clients) {
+      Result<SecureMember::Answer> answer = members_.at(client).member.Handle(request);
+      if (!answer.ok()) {
+        Hand(ClientFailed{.key = send.key,
+                          .client = client,
+                          .phase = send.phase,
+                          .reason = answer.error().message()});
+        continue;
+      }
+      if (!answer->upload.empty()) {
+        const std::uint32_t slot = next_slot_++;
+        staged_.emplace(slot, Bytes(answer->upload.begin(), answer->upload.end()));
+        Hand(UploadStaged{
+            .key = send.key, .client = client, .slot = slot, .digest = Digest::Of(answer->upload)});
+      }
+      Hand(PhaseReplied{.key = send.key,
+                        .client = client,
+                        .phase = std::move(answer->phase),
+                        .body = std::move(answer->body)});
+    }
+  }
   void Do(const SetTimer&) {}
 
   void Do(const Persist& persist) {
+    if (persist.record == Record::kChargePrivacy) {
+      Hand(StoreFinished{
+          .ticket = persist.ticket,
+          .status = writer_.Charge(persist, worker_.masked_sum(persist.charge->group))});
+      return;
+    }
     const Result<Digest> written = writer_.Write(persist, Kept(persist));
     Status status = written.ok() ? Status() : written.error();
     if (persist.record == Record::kAbandonAttempt) worker_.Abandon();
@@ -187,8 +231,12 @@ class Simulation::Implementation {
     if (work.work == Work::kAddUpload) {
       const auto payload = staged_.find(work.slot);
       // In simulation every site's own figures may be shown.
-      finished.status = worker_.AddUpload(work.client, true, payload->second);
+      finished.status = work.session > 0
+                            ? worker_.AddMasked(work.group, work.session, payload->second)
+                            : worker_.AddUpload(work.client, true, payload->second);
       staged_.erase(payload);
+    } else if (work.work == Work::kUnmask) {
+      finished.status = worker_.Unmask(work.group, work.reported, *work.self_mask_keys);
     } else {
       Result<RoundResult> result = worker_.Close(work.plan, work.reported, work.population);
       if (result.ok()) {
@@ -234,9 +282,15 @@ class Simulation::Implementation {
                                .phase = "training",
                                .reason = result.error().message()});
     }
+    if (!result->next_kept.empty()) next_kept_[id] = std::move(result->next_kept);
+    if (runtime_->assignment.has_secure()) {
+      const Status held = Hold(id, plan, std::move(result->encoded));
+      if (!held.ok()) return Observe(held);
+      return Hand(PhaseReplied{
+          .key = plan.key(), .client = id, .phase = std::string(kTrainedPhase), .body = {}});
+    }
     const std::uint32_t slot = next_slot_++;
     staged_.emplace(slot, std::move(result->payload));
-    if (!result->next_kept.empty()) next_kept_[id] = std::move(result->next_kept);
     Hand(UploadStaged{.key = plan.key(), .client = id, .slot = slot});
   }
 
@@ -277,6 +331,29 @@ class Simulation::Implementation {
     }
   }
 
+  /// Of secure aggregation: made when a client first has an update.
+  struct Member {
+    std::unique_ptr<OpeningLatch> latch;
+    SecureMember member;
+  };
+  Status Hold(const ClientId& client, const RoundPlan& plan, RingVector encoded) {
+    auto found = members_.find(client);
+    if (found == members_.end()) {
+      std::unique_ptr<OpeningLatch> latch = OpeningsInMemory();
+      FEDMETA_ASSIGN_OR_RETURN(
+          SecureMember member,
+          SecureMember::Create(
+              {.federation = authority_.federation(),
+               .policy = {.members = {"spiffe://" + authority_.federation() + "/client/*"}},
+               .signer = [signer = authority_.Admit(client.value())] { return Result(signer); },
+               .verifier = &authority_.verifier(),
+               .latch = latch.get()}));
+      found = members_.emplace(client, Member{std::move(latch), std::move(member)}).first;
+    }
+    found->second.member.Hold(plan, runtime_->assignment, std::move(encoded));
+    return {};
+  }
+
   const Options options_;
   const SimulationData& data_;
   RoundStore& store_;
@@ -286,7 +363,9 @@ class Simulation::Implementation {
   RoundWorker worker_;
   RoundWriter writer_;
   RunRecorder recorder_;
+  ProcessAuthority authority_;
   ExperimentEngine engine_;
+  std::map<ClientId, Member> members_;
   std::vector<AttemptRecord> history_;
   const std::uint64_t charged_;
   std::unordered_map<std::string, std::size_t> index_of_;

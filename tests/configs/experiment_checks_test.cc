@@ -1,5 +1,7 @@
 #include "fedmeta/configs/experiment_checks.h"
 
+#include <gmock/gmock.h>
+
 #include "fedmeta/protocol/limits.h"
 #include "fedmeta/tests/configs/config_files.h"
 
@@ -72,6 +74,26 @@ TEST(ExperimentChecks, TransductiveNeedsStatisticsOfTheBatch) {
                 "transductive: true")),
             "e.yaml:10:28: evaluation.transductive true needs model.normalization batch, which is "
             "averaged; set it to false or remove it");
+}
+TEST(ExperimentChecks, SecureAggregationIsRefusedWhereItCannotHold) {
+  const auto problems = [](const std::string& keys, const std::string& overrides = "") {
+    return Problems(kEpisodic + overrides + "privacy: {secure_aggregation: {mode: secure" + keys +
+                    "}}\n");
+  };
+  EXPECT_EQ(problems(""), "no problem");
+  EXPECT_THAT(problems(", ring_bits: 48"),
+              ::testing::HasSubstr("ring_bits must be 32 or 64, got 48"));
+  EXPECT_THAT(problems(", minimum: 3, group_size: 4"),
+              ::testing::HasSubstr(
+                  "group_size must be >= 2 x minimum - 1, so that any number of clients can "
+                  "be dealt out to groups, got 4 < 5: nearest are group_size 5"));
+  EXPECT_THAT(
+      problems(", clip: 1e6"),
+      ::testing::HasSubstr(
+          "clip x group_size x 2^(1 - ring_bits) is the step in which updates are "
+          "added up and must be <= 0.001, got 0.029802322387695312: nearest are clip 33554 and "
+          "ring_bits 64"));
+  EXPECT_EQ(problems(", clip: 1e6, ring_bits: 64"), "no problem");
 }
 TEST(ExperimentChecks, TransductiveIsTheDefaultOfBatchModelsAlone) {
   const auto transductive = [](const std::string& normalization) {

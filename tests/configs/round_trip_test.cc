@@ -144,7 +144,7 @@ TEST(PrintYaml, WritesGridsDurationsAndNumbersAsPeopleDo) {
   EXPECT_THAT(printed,
               ::testing::HasSubstr("    - name: fedavg\n      learning_rate: [0.03, 0.1, 0.3]\n"));
   EXPECT_THAT(printed, ::testing::HasSubstr("  report_deadline: 1m\n  join_deadline: 30m\n"));
-  EXPECT_THAT(printed, ::testing::HasSubstr("privacy:\n  secure_aggregation:\n    mode: auto\n"));
+  EXPECT_THAT(printed, ::testing::HasSubstr("privacy:\n  secure_aggregation:\n    mode: plain\n"));
   EXPECT_THAT(printed, ::testing::StartsWith(
                            "name: fashion-maml\nseed: 7\nmodel:\n  name: conv4\n  filters: 32\n"));
 }

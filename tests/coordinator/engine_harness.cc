@@ -24,6 +24,18 @@ struct Describer {
     return "close " + Names(i.clients) + " " + i.key.ToString() +
            (i.counted ? " counted" : " not counted: " + i.reason);
   }
+  std::string operator()(const SendPhase& i) const {
+    return i.phase + " " + Names(i.clients) + " " + i.key.ToString() + "/" +
+           std::to_string(i.key.session);
+  }
+  std::string operator()(const ExpectUploads& i) const {
+    return "expect " + Names(i.clients) + " " + i.key.ToString() + "/" +
+           std::to_string(i.key.session);
+  }
+  std::string operator()(const EndSession& i) const {
+    return "end " + Names(i.clients) + " " + i.key.ToString() + "/" +
+           std::to_string(i.key.session) + " " + i.reason;
+  }
   std::string operator()(const SetTimer& i) const {
     return "timer at " + std::to_string(i.at.time_since_epoch().count());
   }

@@ -24,13 +24,13 @@ class UploadStagingTest : public ::testing::Test {
   UploadStagingTest() : staging_(Options()) {
     std::iota(reinterpret_cast<unsigned char*>(payload_.data()),
               reinterpret_cast<unsigned char*>(payload_.data() + payload_.size()), 0);
-    staging_.Expect(plan_, clients_, payload_.size());
+    staging_.Expect(plan_, plan_.key(), clients_, payload_.size());
   }
 
   UploadStaging::Options Options() {
     return {.slots = 2,
-            .staged = [this](const RoundKey&, const ClientId& client,
-                             std::uint32_t slot) { staged_[client.value()] = slot; },
+            .staged = [this](const RoundKey&, const ClientId& client, std::uint32_t slot,
+                             const Digest&) { staged_[client.value()] = slot; },
             .heard = [this](const ClientId&) { ++heard_; }};
   }
 
@@ -243,7 +243,7 @@ TEST_F(UploadStagingTest, AttemptsOfLongAgoAreRefused) {
   staging_.Close(plan_.key(), ClientId("a"), "");
   for (std::uint32_t attempt = 2; attempt <= 20; ++attempt) {
     RoundPlan plan = plans_.Train(1, attempt, std::nullopt, Digest::Of("s")).value();
-    staging_.Expect(plan, clients_, payload_.size());
+    staging_.Expect(plan, plan.key(), clients_, payload_.size());
     staging_.Close(plan.key(), ClientId("a"), "");
   }
   EXPECT_EQ(Open("a")->code(), ErrorCode::kFailedPrecondition);
@@ -251,7 +251,7 @@ TEST_F(UploadStagingTest, AttemptsOfLongAgoAreRefused) {
 
 TEST_F(UploadStagingTest, AnAttemptThatIsAskedForAgainIsOpenAgain) {
   staging_.Close(plan_.key(), ClientId("a"), "lost");
-  staging_.Expect(plan_, clients_, payload_.size());
+  staging_.Expect(plan_, plan_.key(), clients_, payload_.size());
   Upload("a");
   EXPECT_TRUE(staged_.contains("a"));
 }
@@ -267,7 +267,7 @@ TEST_F(UploadStagingTest, ATakenSlotSurvivesTheClosing) {
 
 TEST_F(UploadStagingTest, SinksMayOutliveTheStaging) {
   auto staging = std::make_unique<UploadStaging>(Options());
-  staging->Expect(plan_, clients_, payload_.size());
+  staging->Expect(plan_, plan_.key(), clients_, payload_.size());
   std::shared_ptr<UploadSink> sink;
   staging->Open(ClientId("a"), Header(), [&](auto result) { sink = result.value(); });
   staging.reset();

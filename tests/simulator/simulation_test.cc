@@ -359,5 +359,64 @@ TEST(SimulationTest, APausedRunEndsAsPaused) {
   EXPECT_THAT(summary->reason, HasSubstr("failed in 1 attempt"));
 }
 
+constexpr char kSecure[] = "privacy.secure_aggregation.mode=secure";
+
+TEST(SecureSimulationTest, OpensTheSumOfEachRoundAndNothingElse) {
+  Recorder recorder;
+  const Result<RunSummary> summary = Simulate({kSecure, "federation.minimum_cohort=3"}, recorder);
+  ASSERT_TRUE(summary.ok()) << summary.error().message();
+  EXPECT_EQ(summary->status, RunStatus::kCompleted) << summary->reason;
+  ASSERT_FALSE(recorder.rounds.empty());
+  for (const RoundRecord& round : recorder.rounds) {
+    ASSERT_THAT(round.sessions, SizeIs(1));
+    EXPECT_TRUE(round.sessions[0].opened);
+    EXPECT_EQ(round.sessions[0].members, round.cohort);
+    EXPECT_EQ(round.reported, round.cohort);
+  }
+  for (const EvaluationRecord& evaluation : recorder.evaluations) {
+    EXPECT_EQ(evaluation.client, "") << "no client's own figures";
+  }
+}
+
+TEST(SecureSimulationTest, LearnsWhatPlainSumsLearnUpToTheStepsOfTheRing) {
+  const std::vector<std::string> common = {
+      "server.optimizer.name=sgd", "federation.minimum_cohort=3", "evaluation.baselines=[]"};
+  Recorder plain;
+  const Result<RunSummary> learned = Simulate(common, plain);
+  ASSERT_TRUE(learned.ok()) << learned.error().message();
+  std::vector<std::string> overrides = common;
+  overrides.emplace_back(kSecure);
+  Recorder secure;
+  ASSERT_TRUE(Simulate(overrides, secure).ok());
+  const std::vector<float>& expected = plain.checkpoints.at("final");
+  const std::vector<float>& state = secure.checkpoints.at("final");
+  ASSERT_EQ(state.size(), expected.size());
+  for (std::size_t i = 0; i < state.size(); ++i) EXPECT_NEAR(state[i], expected[i], 1e-4);
+  EXPECT_NE(state, expected) << "the ring is coarser than plain sums";
+}
+
+TEST(SecureSimulationTest, DealsALargerCohortOutToGroups) {
+  Recorder recorder;
+  ASSERT_TRUE(Simulate({kSecure, "federation.cohort=7", "federation.minimum_cohort=6",
+                        "privacy.secure_aggregation.group_size=5", "evaluation.baselines=[]"},
+                       recorder)
+                  .ok());
+  for (const RoundRecord& round : recorder.rounds) {
+    ASSERT_THAT(round.sessions, SizeIs(2));
+    EXPECT_THAT(round.sessions[0].members, SizeIs(3));
+    EXPECT_THAT(round.sessions[1].members, SizeIs(4));
+    EXPECT_THAT(round.reported, SizeIs(7));
+  }
+}
+
+TEST(SecureSimulationTest, RepeatsItselfBitForBit) {
+  const std::vector<std::string> overrides = {kSecure, "federation.minimum_cohort=3"};
+  Recorder one;
+  Recorder two;
+  ASSERT_TRUE(Simulate(overrides, one).ok());
+  ASSERT_TRUE(Simulate(overrides, two).ok());
+  EXPECT_EQ(one.checkpoints, two.checkpoints) << "masks leave no trace in the sum";
+}
+
 }  // namespace
 }  // namespace fedmeta

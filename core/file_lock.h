@@ -7,14 +7,15 @@
 
 namespace fedmeta {
 
-/// Keeps other processes from a store while it lives; ends with the process, however that ends.
-class StoreLock {
+/// Keeps other processes from a file or folder while it lives; ends with the process, however that
+/// ends.
+class FileLock {
  public:
   /// Locks the file "<path>.lock", which says the holder's process id. kUnavailable: held.
-  static Result<StoreLock> Acquire(const std::filesystem::path& path);
+  static Result<FileLock> Acquire(const std::filesystem::path& path);
 
  private:
-  explicit StoreLock(FileDescriptor file) : file_(std::move(file)) {}
+  explicit FileLock(FileDescriptor file) : file_(std::move(file)) {}
   FileDescriptor file_;
 };
 

@@ -1,4 +1,4 @@
-#include "fedmeta/coordinator/store_lock.h"
+#include "fedmeta/core/file_lock.h"
 
 #include <cerrno>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 
 namespace fedmeta {
 
-Result<StoreLock> StoreLock::Acquire(const std::filesystem::path& path) {
+Result<FileLock> FileLock::Acquire(const std::filesystem::path& path) {
   const std::filesystem::path lock = path.string() + ".lock";
   // Never removed: a second process might then lock the removed file, and a third a new one.
   FileDescriptor file(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
@@ -23,14 +23,14 @@ Result<StoreLock> StoreLock::Acquire(const std::filesystem::path& path) {
     if (errno != EWOULDBLOCK) return SystemError("cannot lock", lock);
     std::string holder = ReadFile(lock).ok() ? *ReadFile(lock) : "";
     while (holder.ends_with('\n')) holder.pop_back();
-    return Error(ErrorCode::kUnavailable, "store " + path.string() + " is open in process " +
+    return Error(ErrorCode::kUnavailable, path.string() + " is open in process " +
                                               (holder.empty() ? "(unknown)" : holder) +
                                               ": wait for its end or end it");
   }
   if (::ftruncate(file.get(), 0) != 0) return SystemError("cannot write", lock);
   const std::string pid = std::to_string(::getpid()) + "\n";
   FEDMETA_RETURN_IF_ERROR(WriteAll(file.get(), AsBytes(pid), lock));
-  return StoreLock(std::move(file));
+  return FileLock(std::move(file));
 }
 
 }  // namespace fedmeta

@@ -1,0 +1,60 @@
+#include "fedmeta/client/secure_member.h"
+
+#include <utility>
+
+#include "fedmeta/protocol/phases.h"
+
+namespace fedmeta {
+
+Result<SecureMember> SecureMember::Create(SecureClient::Options options) {
+  FEDMETA_ASSIGN_OR_RETURN(SecureClient client, SecureClient::Create(std::move(options)));
+  return SecureMember(std::move(client));
+}
+
+void SecureMember::Hold(const RoundPlan& plan, const v1::Assignment& assignment,
+                        RingVector encoded) {
+  held_ = Held{.plan = plan,
+               .model_hash = ModelHash(QuestionHash(assignment), plan.message()),
+               .encoded = std::move(encoded)};
+}
+
+Result<SecureMember::Answer> SecureMember::Handle(const v1::PhaseRequest& request) {
+  FEDMETA_ASSIGN_OR_RETURN(RoundKey key, FromMessage(request.key()));
+  const std::uint32_t session = std::exchange(key.session, 0);
+  if (!held_ || held_->plan.key() != key || session == 0) {
+    return Error(ErrorCode::kFailedPrecondition,
+                 "secure aggregation: no update of " + key.ToString() + " is held here");
+  }
+  Answer answer{.phase = request.phase(), .body = {}, .upload = {}};
+  if (request.phase() == kAdvertisePhase) {
+    FEDMETA_ASSIGN_OR_RETURN(answer.body, client_.Advertise({.key = SecureKey(held_->plan, session),
+                                                             .group = request.group(),
+                                                             .plan_hash = held_->plan.hash(),
+                                                             .model_hash = held_->model_hash,
+                                                             .bits = held_->encoded.bits(),
+                                                             .words = held_->encoded.size()}));
+  } else if (request.phase() == kSharePhase) {
+    FEDMETA_ASSIGN_OR_RETURN(answer.body, client_.Share(request.body()));
+  } else if (request.phase() == kMaskPhase) {
+    return Mask(request.body());
+  } else if (request.phase() == kOpenPhase) {
+    FEDMETA_ASSIGN_OR_RETURN(answer.body, client_.Open(request.body()));
+  } else {
+    return Error(ErrorCode::kInvalidArgument, "secure aggregation: no such phase");
+  }
+  return answer;
+}
+
+/// The update is masked in a copy: another session may need it.
+Result<SecureMember::Answer> SecureMember::Mask(const std::string& delivery) {
+  Result<SecureClient::Masked> masked = client_.Mask(delivery, held_->encoded);
+  if (masked.ok()) {
+    return Answer{.phase = std::string(kMaskPhase),
+                  .body = std::move(masked->receipt),
+                  .upload = masked->vector};
+  }
+  if (!client_.complaint()) return masked.error();
+  return Answer{.phase = std::string(kComplaintPhase), .body = *client_.complaint(), .upload = {}};
+}
+
+}  // namespace fedmeta

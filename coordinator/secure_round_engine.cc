@@ -1,0 +1,214 @@
+#include "fedmeta/coordinator/secure_round_engine.h"
+
+#include <algorithm>
+#include <deque>
+#include <utility>
+
+#include "fedmeta/core/clock.h"
+#include "fedmeta/protocol/phases.h"
+
+namespace fedmeta {
+namespace {
+
+using State = SecureGroup::State;
+
+class SecureRoundEngine final : public AttemptEngine {
+ public:
+  SecureRoundEngine(SecureAttempt secure, Tickets& tickets)
+      : AttemptEngine(std::move(secure.attempt), tickets),
+        settings_(std::move(secure.settings)),
+        group_size_(settings_.terms.group_size()),
+        model_hash_(secure.model_hash),
+        tickets_(tickets) {}
+
+  std::string_view phase() const override {
+    if (at() == Phase::kGather) return "train";
+    if (at() != Phase::kSum || groups_.empty()) return AttemptEngine::phase();
+    const auto slowest = std::find_if(groups_.begin(), groups_.end(), [](const SecureGroup& group) {
+      return group.state() == State::kRunning;
+    });
+    return slowest == groups_.end() ? AttemptEngine::phase() : slowest->phase();
+  }
+
+ private:
+  void OnOther(const Event& event, TimePoint now) override {
+    std::visit([&](const auto& fact) { On(fact, now); }, event);
+    if (at() == Phase::kSum) Settle(now);
+  }
+
+  void On(const PhaseReplied& fact, TimePoint now) {
+    if (fact.key == key() && fact.phase == kTrainedPhase) {
+      if (!gathering() || !Asks(fact.client) || !Awaits(fact.client)) return;
+      Set(fact.client, Standing::kInHand);
+      Consider(now);
+    } else if (SecureGroup* group = GroupOf(fact.client)) {
+      group->Handle(fact, now);
+    }
+  }
+  void On(const UploadStaged& fact, TimePoint now) {
+    if (SecureGroup* group = GroupOf(fact.client)) group->Handle(fact, now);
+  }
+  void On(const ClientJoined& fact, TimePoint now) {
+    if (StandingOf(fact.client) != Standing::kInHand) return;
+    if (gathering()) {
+      // A new process: what it had trained is gone.
+      Set(fact.client, Standing::kAsked);
+      Out(SendPlan{{fact.client}, attempt().plan});
+    } else if (SecureGroup* group = GroupOf(fact.client)) {
+      if (group->charged()) {
+        group->Rejoin(fact.client);
+      } else {
+        group->Lose(fact.client, "started anew", now);
+      }
+    }
+  }
+  void On(const ClientLost& fact, TimePoint now) { Lose(fact.client, fact.reason, now); }
+  void On(const ClientFailed& fact, TimePoint now) {
+    RoundKey attempt_key = fact.key;
+    attempt_key.session = 0;
+    if (attempt_key == key()) Lose(fact.client, fact.reason, now);
+  }
+  void Lose(const ClientId& client, const std::string& reason, TimePoint now) {
+    if (StandingOf(client) != Standing::kInHand) return;
+    if (at() == Phase::kGather) {
+      Set(client, Standing::kLost, "lost", reason);
+      Consider(now);
+    } else if (SecureGroup* group = GroupOf(client)) {
+      group->Lose(client, reason, now);
+    }
+  }
+  template <typename Fact>
+  void On(const Fact& fact, TimePoint now) {
+    if constexpr (std::is_same_v<Fact, TimerFired> || std::is_same_v<Fact, StoreFinished> ||
+                  std::is_same_v<Fact, WorkFinished>) {
+      for (SecureGroup& group : groups_) group.Handle(fact, now);
+    }
+  }
+
+  SecureGroup* GroupOf(const ClientId& client) {
+    const auto found = std::find_if(groups_.begin(), groups_.end(),
+                                    [&](const SecureGroup& group) { return group.Has(client); });
+    return found == groups_.end() ? nullptr : &*found;
+  }
+
+  void Proceed(TimePoint now) override {
+    BeginSum(now);
+    const std::vector<ClientId> clients = Those(Standing::kInHand);
+    const std::size_t count = (clients.size() + group_size_ - 1) / group_size_;
+    for (std::size_t number = 0; number < count; ++number) {
+      const auto at = [&](std::size_t part) {
+        return clients.begin() + static_cast<std::ptrdiff_t>(clients.size() * part / count);
+      };
+      groups_.emplace_back(SecureGroup::Frame{.plan = attempt().plan,
+                                              .model_hash = model_hash_,
+                                              .settings = settings_,
+                                              .tickets = tickets_,
+                                              .last_session = last_session_},
+                           static_cast<std::uint32_t>(number),
+                           std::vector<ClientId>(at(number), at(number + 1)));
+    }
+    for (SecureGroup& group : groups_) group.Start(now);
+    Settle(now);
+  }
+
+  /// Whether the sums are done, can go on, or cannot.
+  void Settle(TimePoint now) {
+    Collect();
+    if (at() != Phase::kSum) return;
+    std::size_t possible = 0;
+    for (const SecureGroup& group : groups_) {
+      const bool failed = group.state() == State::kFailed || group.state() == State::kSpent;
+      if (!failed) possible += group.clients().size();
+    }
+    const bool anyone_runs = Any(State::kRunning);
+    if (!Charged() && possible < attempt().minimum) {
+      GiveUp(now);
+    } else if (!anyone_runs && Any(State::kReady)) {
+      for (SecureGroup& group : groups_) {
+        if (group.state() == State::kReady) group.Charge(now);
+      }
+      Settle(now);
+    } else if (!anyone_runs) {
+      EndSum(now);
+    }
+  }
+
+  /// What the groups want done and whom they have lost.
+  void Collect() {
+    for (SecureGroup& group : groups_) {
+      for (Instruction& instruction : group.TakeInstructions()) Out(std::move(instruction));
+      for (const SecureGroup::Out& out : group.TakeOut()) Drop(out.client, out.phase, out.reason);
+      if (!group.store_status().ok()) {
+        Fail(group.store_status());
+        return;
+      }
+      if (group.state() != State::kFailed && group.state() != State::kSpent) continue;
+      for (const ClientId& client : group.clients()) {
+        if (StandingOf(client) == Standing::kInHand)
+          Set(client, Standing::kLost, "secure", group.reason());
+      }
+    }
+  }
+
+  void EndSum(TimePoint now) {
+    for (const SecureGroup& group : groups_) {
+      if (group.state() != State::kOpened) continue;
+      for (const ClientId& client : group.clients()) Set(client, Standing::kReported);
+    }
+    parts_["sessions"] = SecondsSince(now);
+    if (Count(Standing::kReported) >= attempt().minimum) {
+      Close(now);
+    } else {
+      Abandon(Figures(), now);
+    }
+  }
+
+  void GiveUp(TimePoint now) {
+    parts_["sessions"] = SecondsSince(now);
+    std::string reason = Figures();
+    for (SecureGroup& group : groups_) {
+      if (group.state() == State::kFailed && !group.reason().empty()) {
+        reason = group.reason() + "; " + reason;
+        break;
+      }
+    }
+    Abandon(reason, now);
+  }
+
+  bool Any(State state) const {
+    return std::any_of(groups_.begin(), groups_.end(),
+                       [&](const SecureGroup& group) { return group.state() == state; });
+  }
+  bool Charged() const {
+    return std::any_of(groups_.begin(), groups_.end(),
+                       [](const SecureGroup& group) { return group.charged(); });
+  }
+  /// Once something is charged, the opening under way decides.
+  bool Cancellable() const override { return !Charged() || at() == Phase::kClose; }
+
+  void Complete(AttemptRecord& record) const override {
+    for (const SecureGroup& group : groups_) {
+      record.sessions.insert(record.sessions.end(), group.records().begin(), group.records().end());
+      record.bytes_down += group.bytes_down();
+      record.bytes_up += group.bytes_up();
+    }
+    std::sort(record.sessions.begin(), record.sessions.end(),
+              [](const SessionRecord& a, const SessionRecord& b) { return a.session < b.session; });
+    record.spent = !record.committed && Charged();
+  }
+
+  const SecureSettings settings_;
+  const std::size_t group_size_;
+  const Digest model_hash_;
+  Tickets& tickets_;
+  std::uint32_t last_session_ = 0;
+  std::deque<SecureGroup> groups_;  // does not move
+};
+
+}  // namespace
+
+std::unique_ptr<RoundEngine> MakeSecureRoundEngine(SecureAttempt attempt, Tickets& tickets) {
+  return std::make_unique<SecureRoundEngine>(std::move(attempt), tickets);
+}
+
+}  // namespace fedmeta

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "fedmeta/coordinator/attempt_engine.h"
+#include "fedmeta/coordinator/secure_group.h"
+
+namespace fedmeta {
+
+struct SecureAttempt {
+  Attempt attempt;
+  SecureSettings settings;
+  Digest model_hash;  ///< SessionFacts::model_hash
+};
+
+/// One attempt in secure mode: AttemptEngine, where an answer is the word that an update is ready.
+/// Those who have one by the deadline are dealt out, in order of name, to as few groups of nearly
+/// equal size as the terms allow; their SecureGroups run at the same time. No group is charged
+/// before all are ready, so that up to there an attempt that cannot reach its minimum has opened
+/// nothing and can be tried again. What is charged but not committed is spent
+/// (AttemptRecord::spent).
+std::unique_ptr<RoundEngine> MakeSecureRoundEngine(SecureAttempt attempt, Tickets& tickets);
+
+}  // namespace fedmeta

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "fedmeta/core/result.h"
+#include "fedmeta/core/secret_bytes.h"
+#include "fedmeta/core/state_layout.h"
+#include "fedmeta/privacy/masked_sum.h"
+#include "fedmeta/privacy/secure_terms.h"
+
+namespace fedmeta {
+
+/// The sums of one secure attempt: a masked one for each group, then what was opened of them. Not
+/// thread-safe.
+class SecureSums {
+ public:
+  /// `layout`: null for evaluation; outlives it.
+  static Result<SecureSums> Create(const v1::SecureTerms& terms, const StateLayout* layout,
+                                   const RoundPlan& plan);
+
+  /// Whole words of a group, as stored with its session's snapshot.
+  Status Restore(std::uint32_t group, std::uint32_t session, std::span<const std::byte> masked);
+  /// A masked upload. The first of a newer session begins the group's sum anew; one of an older
+  /// session is refused (kFailedPrecondition).
+  Status Add(std::uint32_t group, std::uint32_t session, std::span<const std::byte> masked);
+  /// Before anything is opened; empty: nothing was added.
+  std::span<const std::byte> masked(std::uint32_t group) const;
+  /// Opens a group's sum of `members` contributions. kInvalidArgument: no honest clients can give
+  /// it.
+  Status Unmask(std::uint32_t group, std::uint32_t members,
+                std::span<const SecretBytes> self_mask_keys);
+  /// The mean over all opened groups, each weighted by its summed weight, in order of their
+  /// numbers. kFailedPrecondition: nothing was opened.
+  Result<DecodedSum> Finish() const;
+
+ private:
+  struct Group {
+    std::uint32_t session = 0;
+    std::optional<MaskedSum> sum;
+    std::optional<DecodedSum> opened;
+  };
+  SecureSums(RingCodec codec, RingBits bits, std::uint64_t words)
+      : codec_(std::move(codec)), bits_(bits), words_(words) {}
+
+  RingCodec codec_;
+  RingBits bits_;
+  std::uint64_t words_;
+  std::map<std::uint32_t, Group> groups_;
+};
+
+}  // namespace fedmeta

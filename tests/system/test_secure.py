@@ -1,0 +1,70 @@
+"""Secure aggregation with real processes: the result, lost sites, a lost coordinator, what is on the wire."""
+
+import json
+import signal
+import unittest
+
+from federation import Federation
+from test_live import tensors
+
+MODE = "privacy.secure_aggregation.mode=secure"
+
+
+class SecureTest(unittest.TestCase):
+    def setUp(self):
+        self.federation = Federation()
+        self.addCleanup(self.federation.close)
+        text = (self.federation.dir / "experiment.yaml").read_text()
+        text = text.replace("clients: 4, holdout_clients: 1", "clients: 4, holdout_clients: 0").replace("cohort: 3, minimum_cohort: 2", "cohort: 4, minimum_cohort: 3")
+        text += "privacy: {secure_aggregation: {mode: secure, phase_deadline: 10s}}\n"
+        self.federation.write("experiment.yaml", text)
+
+    def begin(self, overrides=(), settings="secure_aggregation: {plan_seeds: true}\npolicy: {approve: any, minimum_cohort: 3}\n"):
+        self.federation.prepare(sites=4)
+        self.federation.start_coordinator(overrides)
+        self.federation.make_sites()
+        for number in (1, 2, 3, 4):
+            file = self.federation.dir / f"sites/site-{number}/client.yaml"
+            text = "\n".join(line for line in file.read_text().splitlines() if not line.startswith("policy:"))
+            file.write_text(text + "\n" + settings)
+            self.federation.start_site(number)
+
+    def end(self, sites=(1, 2, 3, 4)):
+        self.assertEqual(self.federation.wait_end("coordinator"), 0, self.federation.log("coordinator"))
+        for number in sites:
+            self.assertEqual(self.federation.wait_end(f"site-{number}"), 0, self.federation.log(f"site-{number}"))
+
+    def checkpoint(self, run, name="final"):
+        return tensors((self.federation.dir / run / "checkpoints" / f"{name}.safetensors").read_bytes())
+
+    def test_live_and_simulated_models_are_bit_equal(self):
+        self.federation.run("run", "experiment.yaml", "--out", "simulated")
+        self.begin()
+        self.end()
+        for name in ("final", "best", "baseline-fedavg"):
+            self.assertEqual(self.checkpoint("simulated", name), self.checkpoint("live", name), name)
+        for line in self.federation.rounds():
+            self.assertEqual([session["opened"] for session in line["sessions"]], [True], line)
+            self.assertEqual(line["sessions"][0]["members"], ["site-1", "site-2", "site-3", "site-4"])
+        # What left a site is masked, and written down.
+        outbound = (self.federation.dir / "sites/site-1/state/outbound.jsonl").read_text().splitlines()
+        kinds = {json.loads(line)["kind"] for line in outbound}
+        self.assertEqual(kinds - {"ready"}, {"masked update", "masked metrics", "secure advertise", "secure share", "secure mask", "secure open"})
+
+    def test_a_site_that_dies_costs_a_session_and_the_others_go_on(self):
+        self.begin(["federation.rounds=400", "evaluation.every=0"])
+        self.federation.wait_for(lambda: len(self.federation.rounds()) >= 3, "round 3", "coordinator")
+        self.federation.kill("site-2")
+        self.federation.wait_for(lambda: any("site-2" not in line["reported"] for line in self.federation.rounds()), "a round of three", "coordinator")
+        self.federation.start_site(2)
+        self.federation.wait_for(lambda: "site-2" in self.federation.rounds()[-1]["reported"], "the return of site-2", "coordinator")
+        self.federation.processes["coordinator"].send_signal(signal.SIGTERM)
+        self.federation.wait_end("coordinator")
+        for line in self.federation.rounds():
+            if line["committed"]:
+                opened = [session for session in line["sessions"] if session["opened"]]
+                self.assertEqual([session["members"] for session in opened], [line["reported"]], line)
+
+
+if __name__ == "__main__":
+    unittest.main()
