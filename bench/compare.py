@@ -13,6 +13,7 @@ import time
 
 import durability
 import federated
+import tables
 from measuring import BIN, ROOT, Table, interleaved, json_line, note, peer
 
 # Of `fedmeta run`, few and many rounds: their difference is free of start, final evaluation and end.
@@ -115,7 +116,7 @@ def secure_core(table, options):
 
 
 COMPARISONS = {"sinusoid": sinusoid, "conv4": conv4, "rounds": rounds, "store": store, "start": start, "memory": durability.memory,
-               "resume": durability.resume, "commit": durability.commit, "secure-core": secure_core}
+               "resume": durability.resume, "commit": durability.commit, "secure-core": secure_core, "csv": tables.csv}
 
 
 def main():
@@ -123,6 +124,7 @@ def main():
     parser.add_argument("what", nargs="*", choices=[*COMPARISONS, "all"], default="all")
     parser.add_argument("--repetitions", type=int, default=3, help="of each side; the median counts")
     parser.add_argument("--seconds", type=float, default=8, help="of each measurement")
+    parser.add_argument("--rows", type=int, default=10_000_000, help="of the table of csv")
     parser.add_argument("--json", type=pathlib.Path, help="also write the rows here")
     options = parser.parse_args()
     chosen = [options.what] if isinstance(options.what, str) else options.what

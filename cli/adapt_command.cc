@@ -9,9 +9,12 @@
 #include <google/protobuf/util/json_util.h>
 #include <nlohmann/json.hpp>
 
+#include "fedmeta/cli/adapt_records.h"
 #include "fedmeta/cli/learn_commands.h"
 #include "fedmeta/cli/machine_facts.h"
+#include "fedmeta/cli/model_card.h"
 #include "fedmeta/client/adapt.h"
+#include "fedmeta/client/data/table_builder.h"
 #include "fedmeta/client/trainer.h"
 #include "fedmeta/configs/loader.h"
 #include "fedmeta/core/file.h"
@@ -26,7 +29,7 @@ struct AdaptArguments {
   std::string model, data, out;
   AdaptRequest request;
   std::uint32_t steps = 0;
-  bool has_steps = false, json = false;
+  bool has_steps = false, no_calibration = false, json = false;
 };
 
 // The model to adapt first, then a run's baselines for comparison.
@@ -50,75 +53,6 @@ Result<std::vector<std::filesystem::path>> FindModels(const std::filesystem::pat
                    " holds no checkpoints/best.safetensors: is it the folder of a finished run?");
 }
 
-nlohmann::json FigureJson(const AdaptFigure& figure, bool classifies) {
-  nlohmann::json object = {{"steps", figure.steps},         {"learning_rate", figure.learning_rate},
-                           {"loss", figure.loss},           {"loss_low", figure.loss_low},
-                           {"loss_high", figure.loss_high}, {"diverged", figure.diverged}};
-  if (classifies) {
-    object["accuracy"] = figure.accuracy;
-    object["accuracy_low"] = figure.accuracy_low;
-    object["accuracy_high"] = figure.accuracy_high;
-  }
-  return object;
-}
-
-nlohmann::json SiteJson(const AdaptedSite& site) {
-  nlohmann::json figures = nlohmann::json::array();
-  for (const AdaptFigure& figure : site.figures)
-    figures.push_back(FigureJson(figure, site.classifies));
-  return {{"method", site.method},
-          {"shots", site.shots},
-          {"episodes", site.episodes},
-          {"figures", figures},
-          {"chosen", FigureJson(site.chosen, site.classifies)},
-          {"choice", site.choice}};
-}
-
-std::string Describe(const std::string& method) {
-  if (method == "local") return "alone, from scratch";
-  if (method == "fedavg") return "FedAvg, then adapted";
-  return "fedmeta (" + method + ")";
-}
-
-std::string Number(double accuracy, double loss, bool classifies) {
-  char text[32];
-  std::snprintf(text, sizeof(text), classifies ? "%8.1f" : "%8.3f",
-                classifies ? 100 * accuracy : loss);
-  return text;
-}
-
-// Methods as rows, steps as columns, the chosen setting last with its interval.
-void PrintTable(const std::vector<AdaptedSite>& sites) {
-  const AdaptedSite& main = sites.front();
-  std::printf("%-24s", main.classifies ? "accuracy after" : "loss after");
-  for (const AdaptFigure& figure : main.figures) {
-    const std::string heading =
-        figure.steps == 1 ? "1 step"
-                          : std::to_string(figure.steps) + (figure.steps == 0 ? " steps" : "");
-    std::printf("%8s", heading.c_str());
-  }
-  std::printf("   tuned (95 %% interval)\n");
-  for (std::size_t i = sites.size(); i-- > 0;) {
-    const AdaptedSite& site = sites[i];
-    std::printf("%-24s", Describe(site.method).c_str());
-    for (const AdaptFigure& column : main.figures) {
-      const auto found =
-          std::find_if(site.figures.begin(), site.figures.end(),
-                       [&](const AdaptFigure& f) { return f.steps == column.steps; });
-      std::printf("%s", found == site.figures.end()
-                            ? "       -"
-                            : Number(found->accuracy, found->loss, site.classifies).c_str());
-    }
-    const AdaptFigure& c = site.chosen;
-    std::printf("%s (%s to%s)\n", Number(c.accuracy, c.loss, site.classifies).c_str(),
-                Number(c.accuracy_low, c.loss_low, site.classifies).c_str() + 3,
-                Number(c.accuracy_high, c.loss_high, site.classifies).c_str() + 2);
-  }
-  std::printf("%s: %u %s at rate %s, %s\n", Describe(main.method).c_str(), main.chosen.steps,
-              main.chosen.steps == 1 ? "step" : "steps",
-              FormatNumber(main.chosen.learning_rate).c_str(), main.choice.c_str());
-}
-
 // The assignment with the outputs of the adapted model, which may have a new head: load.py builds
 // the network from it.
 Result<std::string> AssignmentJson(v1::Assignment assignment, const AdaptedSite& site) {
@@ -132,13 +66,16 @@ Result<std::string> AssignmentJson(v1::Assignment assignment, const AdaptedSite&
 }
 
 Status WriteAdapted(const std::filesystem::path& out, const AdaptedSite& site,
-                    const nlohmann::json& figures, const std::string& assignment_json) {
+                    const nlohmann::json& figures, const std::string& assignment_json,
+                    const std::string& card) {
   FEDMETA_RETURN_IF_ERROR(MakeWritableFolder(out));
   SafeTensors content;
   content.metadata = {{"method", site.method},
                       {"assignment", assignment_json},
                       {"adapted_steps", std::to_string(site.chosen.steps)},
                       {"adapted_learning_rate", FormatNumber(site.chosen.learning_rate)},
+                      {"temperature", FormatNumber(site.calibration.temperature)},
+                      {"intercepts", nlohmann::json(site.calibration.intercepts).dump()},
                       {"codes", nlohmann::json(site.codes).dump()}};
   std::size_t at = 0;
   for (const TensorSpec& tensor : site.tensors) {
@@ -151,12 +88,50 @@ Status WriteAdapted(const std::filesystem::path& out, const AdaptedSite& site,
     at += count;
   }
   FEDMETA_RETURN_IF_ERROR(WriteSafeTensors(out / "state_dict.safetensors", content));
+  FEDMETA_RETURN_IF_ERROR(WriteFileAtomically(out / "model.pt", site.scorer));
   FEDMETA_RETURN_IF_ERROR(WriteFileAtomically(out / "adapt.json", figures.dump(2) + "\n"));
+  FEDMETA_RETURN_IF_ERROR(WriteFileAtomically(out / "model_card.md", card));
   return WriteFileAtomically(out / "load.py", LoadScript(), 0755);
+}
+
+/// The site's data as models of one dictionary see it, read once.
+struct SiteData {
+  std::string dictionary;
+  OpenedSource source;
+  std::optional<TableReport> report;
+};
+
+Result<SiteData> ReadSite(const LearnProgram& program, const v1::ClientFile& client,
+                          const std::string& file, const v1::Assignment& assignment) {
+  const auto data = client.data().find(assignment.data());
+  if (data == client.data().end()) {
+    return Error(ErrorCode::kInvalidArgument,
+                 file + ": the model learned from data '" + assignment.data() +
+                     "', which this file does not name: add data." + assignment.data());
+  }
+  SiteData site{
+      .dictionary = assignment.dictionary().SerializeAsString(), .source = {}, .report = {}};
+  FEDMETA_ASSIGN_OR_RETURN(site.source,
+                           OpenSite(program.registries.data, data->second, client.resources()));
+  if (site.source.table && !assignment.dictionary().features().empty()) {
+    FEDMETA_ASSIGN_OR_RETURN(BuiltTable built,
+                             BuildTable(*site.source.table, assignment.dictionary()));
+    if (!built.dataset) {
+      return Error(ErrorCode::kInvalidArgument,
+                   "data." + assignment.data() + ": " + Join(built.report.problems, "; "));
+    }
+    site.source = TableAsSource(std::move(built.dataset));
+    site.report = std::move(built.report);
+  } else {
+    FEDMETA_ASSIGN_OR_RETURN(site.source,
+                             ReadTable(std::move(site.source), assignment.dictionary()));
+  }
+  return site;
 }
 
 Status Adapt(const LearnProgram& program, AdaptArguments arguments) {
   if (arguments.has_steps) arguments.request.steps = arguments.steps;
+  arguments.request.calibrate = !arguments.no_calibration;
   FEDMETA_ASSIGN_OR_RETURN(const auto config, Loader(program.schema).LoadClient(arguments.data));
   FEDMETA_ASSIGN_OR_RETURN(const std::vector<std::filesystem::path> files,
                            FindModels(arguments.model));
@@ -165,40 +140,37 @@ Status Adapt(const LearnProgram& program, AdaptArguments arguments) {
   // Streams take the site's name: the folder of its file stands in where it has no certificate yet.
   const std::string site_name =
       std::filesystem::absolute(arguments.data).parent_path().filename().string();
-  std::optional<SiteSource> source;
+  std::optional<SiteData> data;
   std::vector<AdaptedSite> sites;
   std::optional<TrainedModel> main;
   for (const std::filesystem::path& file : files) {
     FEDMETA_ASSIGN_OR_RETURN(TrainedModel model, LoadTrainedModel(file));
-    const auto data = config->data().find(model.assignment.data());
-    if (data == config->data().end()) {
-      return Error(ErrorCode::kInvalidArgument,
-                   arguments.data + ": the model learned from data '" + model.assignment.data() +
-                       "', which this file does not name: add data." + model.assignment.data());
-    }
-    if (!source) {
-      FEDMETA_ASSIGN_OR_RETURN(OpenedSource opened, OpenSite(program.registries.data, data->second,
-                                                             config->resources()));
-      source = SiteSource{.source = std::move(opened), .role = v1::ROLE_HOLDOUT};
+    if (!data || data->dictionary != model.assignment.dictionary().SerializeAsString()) {
+      FEDMETA_ASSIGN_OR_RETURN(data, ReadSite(program, *config, arguments.data, model.assignment));
     }
     if (!arguments.json) std::fprintf(stderr, "adapting %s ...\n", file.filename().c_str());
-    FEDMETA_ASSIGN_OR_RETURN(AdaptedSite site, AdaptToSite(model, program.registries, *source,
+    FEDMETA_ASSIGN_OR_RETURN(AdaptedSite site, AdaptToSite(model, program.registries, data->source,
                                                            site_name, arguments.request, *pool));
     sites.push_back(std::move(site));
     if (!main) main = std::move(model);
   }
-  nlohmann::json figures = SiteJson(sites.front());
+  nlohmann::json figures = AdaptedJson(sites.front());
   figures["comparison"] = nlohmann::json::array();
   for (std::size_t i = 1; i < sites.size(); ++i)
-    figures["comparison"].push_back(SiteJson(sites[i]));
+    figures["comparison"].push_back(AdaptedJson(sites[i]));
   FEDMETA_ASSIGN_OR_RETURN(const std::string assignment,
                            AssignmentJson(main->assignment, sites.front()));
-  FEDMETA_RETURN_IF_ERROR(WriteAdapted(arguments.out, sites.front(), figures, assignment));
+  const std::string card = ModelCard({.sites = sites,
+                                      .model = *main,
+                                      .report = data->report ? &*data->report : nullptr,
+                                      .libtorch = LibTorchVersion()});
+  FEDMETA_RETURN_IF_ERROR(WriteAdapted(arguments.out, sites.front(), figures, assignment, card));
   if (arguments.json) {
     std::printf("%s\n", figures.dump().c_str());
   } else {
-    PrintTable(sites);
-    std::printf("wrote %s (state_dict.safetensors, load.py, adapt.json)\n", arguments.out.c_str());
+    std::fputs(AdaptedText(sites).c_str(), stdout);
+    std::printf("wrote %s (model.pt, state_dict.safetensors, load.py, model_card.md, adapt.json)\n",
+                arguments.out.c_str());
   }
   return {};
 }
@@ -220,15 +192,18 @@ Command AdaptCommand(const LearnProgram& program) {
                 ->required();
             app.add_option("--data", arguments->data, "CLIENT.yaml")->required();
             app.add_option("--out", arguments->out, "Folder for the adapted model")->required();
-            CLI::Option* steps = app.add_option(
-                "--steps", arguments->steps,
-                "Adaptation steps (default: chosen on validation, or tuned with the model)");
+            CLI::Option* steps = app.add_option("--steps", arguments->steps,
+                                                "Adaptation steps (default: chosen on validation "
+                                                "rows or by cross-validation, or as tuned "
+                                                "with the model)");
             app.add_option("--shots", arguments->request.shots,
                            "Support examples a class (default: the experiment's)");
             app.add_option("--episodes", arguments->request.episodes,
                            "Tasks drawn from the site's rows for the figures")
                 ->capture_default_str()
                 ->check(CLI::Range(1U, 100000U));
+            app.add_flag("--no-calibration", arguments->no_calibration,
+                         "Leave a classifier's probabilities as they are");
             app.add_flag("--json", arguments->json, "Print the figures as JSON");
             return [program, arguments, steps] {
               arguments->has_steps = steps->count() > 0;

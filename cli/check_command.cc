@@ -15,6 +15,7 @@
 
 #include "fedmeta/cli/blas.h"
 #include "fedmeta/cli/check_identity.h"
+#include "fedmeta/cli/check_site.h"
 #include "fedmeta/cli/check_table.h"
 #include "fedmeta/cli/commands.h"
 #include "fedmeta/cli/experiment_digest.h"
@@ -42,22 +43,6 @@ std::string Count(std::uint64_t count, const std::string& noun) {
 std::string MethodText(const v1::Plugin& method) {
   const auto settings = static_cast<std::uint64_t>(method.alternatives_size()) + 1;
   return method.name() + (settings > 1 ? " (" + Count(settings, "setting") + ")" : "");
-}
-
-/// Says what an opened source of this name holds.
-void DescribeSource(const OpenedSource& source, const std::string& name, const std::string& label,
-                    Findings& findings) {
-  std::vector<std::string> extents;
-  for (const std::int64_t extent : source.input_shape) extents.push_back(std::to_string(extent));
-  std::string text = name + ", examples of shape " + Join(extents, "x");
-  Json value = {{"source", name}, {"input_shape", source.input_shape}};
-  if (source.dataset) {
-    text += ", " + Count(source.dataset->size(), "example") + ", " +
-            FormatCount(static_cast<std::uint64_t>(source.dataset->classes())) + " classes";
-    value["examples"] = source.dataset->size();
-    value["classes"] = source.dataset->classes();
-  }
-  findings.Fact(label, text, value);
 }
 
 /// Opens the source of a simulation. Nothing if it cannot be used.
@@ -246,7 +231,10 @@ class Checker {
     if ((*experiment)->model().has_initial()) {
       CheckExists("model.initial", (*experiment)->model().initial(), findings);
     }
-    if ((*experiment)->data().has_source()) {
+    if ((*experiment)->data().partition().scheme() == "sites") {
+      CheckSiteFiles(loader_, data_, **experiment, findings);
+      CheckBlas(findings);
+    } else if ((*experiment)->data().has_source()) {
       const auto source = CheckSource(data_, (*experiment)->data(), findings);
       if (source) CheckPartition(**experiment, *source, findings);
       CheckBlas(findings);
@@ -278,7 +266,7 @@ class Checker {
     }
     if (options_.rest.empty()) {
       for (const auto& [name, site] : (*client)->data()) {
-        CheckSite(**client, name, site, nullptr, findings);
+        CheckSiteData(data_, **client, name, nullptr, "data." + name, findings);
       }
     } else {
       CheckWithExperiment(**client, findings);
@@ -300,31 +288,22 @@ class Checker {
                                  "the experiment learns from data '" + name +
                                      "', which this file does not name: add data." + name));
     }
-    CheckSite(client, name, site->second, &**experiment, findings);
+    CheckSite(client, name, **experiment, findings);
   }
 
-  void CheckSite(const v1::ClientFile& client, const std::string& name, const v1::SiteData& site,
-                 const v1::Experiment* experiment, Findings& findings) const {
+  void CheckSite(const v1::ClientFile& client, const std::string& name,
+                 const v1::Experiment& experiment, Findings& findings) const {
     const std::string label = "data." + name;
-    auto source = OpenSite(data_, site, client.resources());
-    if (!source.ok()) return findings.Fail(source.error().WithContext(label));
-    if (!source->table) {
-      DescribeSource(*source, site.source().name(), label, findings);
-    } else if (experiment == nullptr) {
-      return CountTable(*source->table, label, findings);
-    } else {
-      source->dataset =
-          CheckTable(*source->table, DictionaryOf(experiment->data()), label, findings);
-      source->table = nullptr;
-    }
-    if (experiment == nullptr || !source->dataset) return;
+    const auto source = CheckSiteData(data_, client, name, &experiment, label, findings);
+    if (!source || !source->dataset) return;
     // Sizes do not depend on the name that the certificate will say.
     const std::string site_name = std::filesystem::path(options_.file).stem().string();
     const DatasetView view = WholeView(source->dataset);
-    const auto tasks = MakeTaskGenerator(data_, experiment->data().tasks(), *source, &view,
-                                         site_name, experiment->seed());
-    const Status status = tasks.ok() ? CanTakePart(**tasks, RoleOf(site), experiment->evaluation())
-                                     : Status(tasks.error());
+    const auto tasks = MakeTaskGenerator(data_, experiment.data().tasks(), *source, &view,
+                                         site_name, experiment.seed());
+    const Status status =
+        tasks.ok() ? CanTakePart(**tasks, RoleOf(client.data().at(name)), experiment.evaluation())
+                   : Status(tasks.error());
     if (!status.ok()) findings.Fail(status.error().WithContext(label));
   }
 

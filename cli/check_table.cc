@@ -17,19 +17,11 @@ namespace {
 
 using Json = Findings::Json;
 
-/// "137 (45 %)"; without a share where the count itself is not shown.
-std::string WithShare(std::uint64_t count, std::uint64_t all) {
-  const std::string shown = ShownCount(count);
-  if (count == 0 || shown.front() == '<') return shown;
-  const double share = 100.0 * static_cast<double>(count) / static_cast<double>(all);
-  return shown + " (" + FormatNumber(std::round(share)) + " %)";
-}
-
 /// The reasons that apply, e.g. "left out: 12 without label, <10 without chol".
-std::string LeftOut(const TableReport& report) {
+std::string LeftOut(const TableReport& report, const CountDisclosure& shown) {
   std::vector<std::string> reasons;
   const auto add = [&](std::uint64_t count, const std::string& why) {
-    if (count > 0) reasons.push_back(ShownCount(count) + " " + why);
+    if (count > 0) reasons.push_back(shown.Show(count) + " " + why);
   };
   add(report.without_group, "without group");
   add(report.without_label, "without label");
@@ -41,8 +33,9 @@ std::string Pad(const std::string& text, std::size_t width) {
   return text + std::string(text.size() < width ? width - text.size() : 1, ' ');
 }
 
-void DescribeFeatures(const TableReport& report, Findings& findings) {
+void DescribeFeatures(const TableReport& report, const CountDisclosure& shown, Findings& findings) {
   constexpr std::size_t kColumn = 16;
+  const std::uint64_t rows = shown.Sum(RowParts(report));
   std::size_t width = kColumn;
   for (const FeatureReport& feature : report.features) {
     width = std::max(width, feature.name.size() + 2);
@@ -54,35 +47,52 @@ void DescribeFeatures(const TableReport& report, Findings& findings) {
       findings.Line(Pad(feature.name, width) + "no such column: imputed");
       continue;
     }
-    findings.Line(Pad(feature.name, width) + Pad(WithShare(feature.missing, report.rows), kColumn) +
-                  Pad(WithShare(feature.outside, report.rows), kColumn) +
-                  Pad(WithShare(feature.unknown, report.rows), kColumn) +
-                  ShownCount(feature.unreadable));
+    findings.Line(
+        Pad(feature.name, width) + Pad(shown.ShowWithShare(feature.missing, rows), kColumn) +
+        Pad(shown.ShowWithShare(feature.outside, rows), kColumn) +
+        Pad(shown.ShowWithShare(feature.unknown, rows), kColumn) + shown.Show(feature.unreadable));
   }
 }
 
-Json AsJson(const TableReport& report) {
+}  // namespace
+
+Findings::Json TableJson(const TableReport& report) {
+  const CountDisclosure shown = DisclosureOf(report);
   Json features = Json::object();
   for (const FeatureReport& feature : report.features) {
     features[feature.name] = {{"absent", feature.absent},
-                              {"missing", ShownCount(feature.missing)},
-                              {"out_of_range", ShownCount(feature.outside)},
-                              {"unknown_level", ShownCount(feature.unknown)},
-                              {"no_number", ShownCount(feature.unreadable)},
-                              {"rows_left_out", ShownCount(feature.dropped)}};
+                              {"missing", shown.Show(feature.missing)},
+                              {"out_of_range", shown.Show(feature.outside)},
+                              {"unknown_level", shown.Show(feature.unknown)},
+                              {"no_number", shown.Show(feature.unreadable)},
+                              {"rows_left_out", shown.Show(feature.dropped)}};
   }
   Json labels = Json::object();
-  for (const auto& [level, count] : report.labels) labels[level] = ShownCount(count);
-  return {{"rows", ShownCount(report.rows)},
-          {"used", ShownCount(report.used)},
-          {"without_label", ShownCount(report.without_label)},
-          {"without_group", ShownCount(report.without_group)},
+  for (const auto& [level, count] : report.labels) labels[level] = shown.Show(count);
+  return {{"rows", shown.ShowSum(RowParts(report))},
+          {"used", shown.ShowSum(UsedParts(report))},
+          {"without_label", shown.Show(report.without_label)},
+          {"without_group", shown.Show(report.without_group)},
           {"groups", ShownCount(report.groups)},
           {"labels", std::move(labels)},
           {"features", std::move(features)}};
 }
 
-}  // namespace
+std::string TableText(const TableReport& report) {
+  const CountDisclosure shown = DisclosureOf(report);
+  const std::uint64_t rows = shown.Sum(RowParts(report));
+  const std::uint64_t used = shown.Sum(UsedParts(report));
+  std::string text = shown.ShowSum(RowParts(report)) + " rows, " + shown.ShowSum(UsedParts(report));
+  if (used > 0) {
+    text +=
+        " (" +
+        FormatNumber(std::round(100.0 * static_cast<double>(used) / static_cast<double>(rows))) +
+        " %)";
+  }
+  text += " used";
+  if (report.groups > 0) text += " of " + ShownCount(report.groups) + " groups";
+  return text + "; " + LeftOut(report, shown);
+}
 
 std::shared_ptr<const Dataset> CheckTable(const RawTable& table, const v1::Dictionary& dictionary,
                                           const std::string& label, Findings& findings) {
@@ -93,17 +103,15 @@ std::shared_ptr<const Dataset> CheckTable(const RawTable& table, const v1::Dicti
   }
   const TableReport& report = built->report;
   if (report.rows > 0) {
-    std::string text =
-        ShownCount(report.rows) + " rows, " + WithShare(report.used, report.rows) + " used";
-    if (report.groups > 0) text += " of " + ShownCount(report.groups) + " groups";
-    findings.Fact(label, text + "; " + LeftOut(report), AsJson(report));
+    const CountDisclosure shown = DisclosureOf(report);
+    findings.Fact(label, TableText(report), TableJson(report));
     std::vector<std::string> labels;
     for (const auto& [level, count] : report.labels) {
-      labels.push_back(level + " " + WithShare(count, report.used));
+      labels.push_back(level + " " + shown.ShowWithShare(count, shown.Sum(UsedParts(report))));
     }
     findings.Line("label " + dictionary.label().name() + ": " + Join(labels, ", ") + "; " +
                   std::to_string(InputNames(dictionary).size()) + " inputs of the model");
-    DescribeFeatures(report, findings);
+    DescribeFeatures(report, shown, findings);
   }
   for (const std::string& warning : report.warnings) findings.Warn(label + ": " + warning);
   for (const std::string& problem : report.problems) {

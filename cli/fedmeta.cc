@@ -54,6 +54,11 @@ int main(int argc, char** argv) {
        Delegated("coordinator", "Coordinate a live federation.", "fedmeta-coordinator", argv),
        Delegated("client", "Run a site.", kLearn, argv),
        Delegated("adapt", "Adapt a trained model to one site's data.", kLearn, argv),
+       Delegated("predict", "Score records with an adapted model.", kLearn, argv),
+       Delegated("rehearse",
+                 "Show with this site's data, without a network, what a run would do and "
+                 "what would leave.",
+                 kLearn, argv),
        ReportCommand(), PkiCommand(), SiteCommand(schema), AuditCommand(),
        CheckCommand(schema, BuiltinData()), ExplainCommand(schema), PrivacyCommand(schema)});
 }

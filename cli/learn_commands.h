@@ -12,5 +12,7 @@ Command InitCommand(const LearnProgram& program);
 Command PartitionCommand(const LearnProgram& program);
 Command ClientCommand(const LearnProgram& program);
 Command AdaptCommand(const LearnProgram& program);
+Command PredictCommand(const LearnProgram& program);
+Command RehearseCommand(const LearnProgram& program);
 
 }  // namespace fedmeta

@@ -18,7 +18,8 @@ int LearnMain(int argc, char** argv, const LearnProgram& program) {
   return RunCommands(argc, argv, "fedmeta-learn",
                      "The part of fedmeta that learns; usually started by `fedmeta`.",
                      {RunCommand(program), SweepCommand(program), InitCommand(program),
-                      PartitionCommand(program), ClientCommand(program), AdaptCommand(program)});
+                      PartitionCommand(program), ClientCommand(program), AdaptCommand(program),
+                      PredictCommand(program), RehearseCommand(program)});
 }
 
 }  // namespace fedmeta

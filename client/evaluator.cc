@@ -227,7 +227,8 @@ Result<Episode> DrawEpisode(const LegRuntime& leg, std::span<const float> state,
   if (leg.balanced) BalanceClasses(task, ObjectiveOf(client.tasks->target_kind()));
   return Episode{.task = std::move(task),
                  .start = std::move(start),
-                 .codes = std::move(examples.codes),
+                 .codes = examples.codes,
+                 .drawn = std::move(examples),
                  .statistics = std::move(statistics)};
 }
 

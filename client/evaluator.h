@@ -19,6 +19,7 @@ struct Episode {
   Task task;
   std::vector<float> start;
   std::vector<std::int64_t> codes;  ///< as TaskExamples says
+  TaskExamples drawn;               ///< where the task comes from; without the examples themselves
   /// Running statistics that the adapted model meets the query set with; undefined where there are
   /// none.
   at::Tensor statistics;

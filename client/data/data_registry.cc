@@ -89,10 +89,15 @@ Result<OpenedSource> ReadTable(OpenedSource source, const v1::Dictionary& dictio
                  "the experiment has data.features, but this source has no columns; use csv or "
                  "command");
   }
+  FEDMETA_ASSIGN_OR_RETURN(auto dataset, BuildUsableTable(*source.table, dictionary));
+  return TableAsSource(std::move(dataset));
+}
+
+OpenedSource TableAsSource(std::shared_ptr<const Dataset> dataset) {
   OpenedSource read;
-  FEDMETA_ASSIGN_OR_RETURN(read.dataset, BuildUsableTable(*source.table, dictionary));
-  read.input_shape = read.dataset->example_shape();
-  read.fingerprint = read.dataset->fingerprint();
+  read.input_shape = dataset->example_shape();
+  read.fingerprint = dataset->fingerprint();
+  read.dataset = std::move(dataset);
   return read;
 }
 

@@ -94,8 +94,7 @@ Result<std::unique_ptr<RecordReader>> OpenRecords(const RawTable& table,
   }
   FEDMETA_ASSIGN_OR_RETURN(std::unique_ptr<RowReader> rows, table.open());
   std::vector<std::string> problems;
-  auto records =
-      std::make_unique<TableRecords>(std::move(rows), table, dictionary, id, problems);
+  auto records = std::make_unique<TableRecords>(std::move(rows), table, dictionary, id, problems);
   if (!problems.empty()) return Error(ErrorCode::kInvalidArgument, Join(problems, "; "));
   return std::unique_ptr<RecordReader>(std::move(records));
 }

@@ -58,6 +58,8 @@ Result<OpenedSource> OpenSite(const DataRegistry& registry, const v1::SiteData& 
 /// The source with its table read by the dictionary; another source as it is. Errors: a dictionary
 /// for a source without columns, none for a table, and those of BuildUsableTable.
 Result<OpenedSource> ReadTable(OpenedSource source, const v1::Dictionary& dictionary);
+/// A table that has been read.
+OpenedSource TableAsSource(std::shared_ptr<const Dataset> dataset);
 /// The generator of one client over what it holds. A live client's view is its whole source.
 Result<std::unique_ptr<TaskGenerator>> MakeTaskGenerator(
     const DataRegistry& registry, const v1::Plugin& tasks, const OpenedSource& source,

@@ -211,7 +211,7 @@ class TableBuilder {
       report_.problems.push_back("there are more than 4,294,967,295 rows");
     }
     if (report_.used == 0) {
-      report_.problems.push_back("no row is left of " + ShownCount(report_.rows));
+      report_.problems.push_back("no row is left");
       return;
     }
     const auto occurs = std::count_if(report_.labels.begin(), report_.labels.end(),

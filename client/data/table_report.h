@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,7 +33,35 @@ struct TableReport {
   std::vector<std::string> warnings;
 };
 
-/// "0", "<10", "1,234": counts of records as they may be shown.
+/// "0", "<10", "1,234": a count of records that nothing else shown adds up with.
 std::string ShownCount(std::uint64_t count);
+
+/// How the counts of one account may be shown. A count from 1 to 9 is "<10"; where one of them is,
+/// the others are rounded to tens, "about 120", and sums are those of what is shown, so that no
+/// difference gives it away. Immutable.
+class CountDisclosure {
+ public:
+  /// All counts of the account that are no sums: classes, reasons, the rest.
+  explicit CountDisclosure(std::span<const std::uint64_t> parts);
+
+  std::string Show(std::uint64_t count) const;
+  /// The sum of parts of the account, as a number that may be shown, and as text.
+  std::uint64_t Sum(std::span<const std::uint64_t> parts) const;
+  std::string ShowSum(std::span<const std::uint64_t> parts) const;
+  /// "137 (45 %)", the share of a Sum; left out where the count is not shown.
+  std::string ShowWithShare(std::uint64_t count, std::uint64_t sum) const;
+  /// Whether counts are rounded.
+  bool rounds() const { return rounds_; }
+
+ private:
+  std::uint64_t Rounded(std::uint64_t count) const;
+  bool rounds_ = false;
+};
+
+/// The parts of a table's rows that were used, and of all its rows.
+std::vector<std::uint64_t> UsedParts(const TableReport& report);
+std::vector<std::uint64_t> RowParts(const TableReport& report);
+/// Of all counts of a table.
+CountDisclosure DisclosureOf(const TableReport& report);
 
 }  // namespace fedmeta

@@ -27,8 +27,7 @@ class AdaptTest : public testing::Test {
   }
   Result<AdaptedSite> Adapt(const TrainedModel& model, const OpenedSource& source,
                             const AdaptRequest& request) {
-    return AdaptToSite(model, TestRegistries(), {.source = source, .role = v1::ROLE_HOLDOUT},
-                       "site-1", request, *pool_);
+    return AdaptToSite(model, TestRegistries(), source, "site-1", request, *pool_);
   }
   AdaptedSite Adapted(const TrainedModel& model, const OpenedSource& source,
                       const AdaptRequest& request = {.shots = 0, .steps = {}, .episodes = 10}) {
@@ -127,10 +126,10 @@ TEST_F(AdaptTest, IntervalsContainTheMean) {
     model.tuned[1] = {.learning_rate = 0.1, .steps = 2, .rate_of_steps = {{1, 0.1}}};
     const AdaptedSite site = Adapted(model, clouds_, {.shots = 1, .steps = {}, .episodes = 40});
     for (const AdaptFigure& figure : site.figures) {
-      EXPECT_LE(figure.accuracy_low, figure.accuracy);
-      EXPECT_LE(figure.accuracy, figure.accuracy_high);
-      EXPECT_LT(figure.loss_low, figure.loss);
-      EXPECT_LT(figure.loss, figure.loss_high);
+      EXPECT_LE(figure.accuracy.low, figure.accuracy.value);
+      EXPECT_LE(figure.accuracy.value, figure.accuracy.high);
+      EXPECT_LT(figure.loss.low, figure.loss.value);
+      EXPECT_LT(figure.loss.value, figure.loss.high);
       EXPECT_EQ(figure.diverged, 0U);
     }
   }
@@ -141,7 +140,7 @@ TEST_F(AdaptTest, MoreEpisodesNarrowTheInterval) {
   const auto width = [&](std::uint32_t episodes) {
     const AdaptFigure figure =
         Adapted(model, clouds_, {.shots = 1, .steps = 1, .episodes = episodes}).chosen;
-    return figure.loss_high - figure.loss_low;
+    return figure.loss.high - figure.loss.low;
   };
   // 16 times the episodes: a quarter of the width, here with room for chance.
   EXPECT_LT(width(160), 0.6 * width(10));

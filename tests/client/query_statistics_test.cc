@@ -168,7 +168,7 @@ TEST(QueryStatisticsTest, TheModelToTakeAwayCarriesThem) {
                                .state = site.leg.state,
                                .tuned = {}};
     const AdaptedSite adapted =
-        AdaptToSite(trained, TestRegistries(), {.source = Images(), .role = v1::ROLE_HOLDOUT},
+        AdaptToSite(trained, TestRegistries(), Images(),
                     "site-1", {.shots = 2, .steps = 0, .episodes = 2}, *pool)
             .value();
     const std::size_t theta = ParameterCount(*site.leg.runtime->model);
