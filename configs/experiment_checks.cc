@@ -66,11 +66,9 @@ class ExperimentChecks {
     const std::string& tasks = experiment_.data().tasks().name();
     // Sources and tasks that are not listed come from a consumer, who knows what fits.
     const std::map<std::string, std::vector<std::string>> fitting = {
-        {"command", {"episodic", "split"}},
-        {"csv", {"episodic", "split"}},
-        {"idx", {"episodic", "split"}},
-        {"npz", {"episodic", "split"}},
-        {"sinusoid", {"regression"}}};
+        {"command", {"episodic", "split"}}, {"csv", {"episodic", "split"}},
+        {"idx", {"episodic", "split"}},     {"npz", {"episodic", "split"}},
+        {"text", {"episodic", "split"}},    {"sinusoid", {"regression"}}};
     const auto found = fitting.find(source);
     const bool known_tasks = std::any_of(fitting.begin(), fitting.end(), [&](const auto& entry) {
       return std::find(entry.second.begin(), entry.second.end(), tasks) != entry.second.end();
@@ -112,13 +110,14 @@ class ExperimentChecks {
     }
   }
   static bool IsBuiltIn(const std::string& source) {
-    return source == "idx" || source == "npz" || source == "sinusoid";
+    return source == "idx" || source == "npz" || source == "sinusoid" || source == "text";
   }
 
   void CheckPartition() {
     const v1::Partition& partition = experiment_.data().partition();
     const bool by_file = partition.scheme() == "column";
-    if (by_file && !partition.has_column_file()) {
+    const std::string& source = experiment_.data().source().name();
+    if (by_file && !partition.has_column_file() && source != "text" && IsBuiltIn(source)) {
       Report("data.partition.scheme", "column needs data.partition.column_file");
     }
     if (!by_file && partition.has_column_file()) {

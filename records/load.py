@@ -131,6 +131,20 @@ class Conv4(nn.Module):
         return self.head(self.features(x))
 
 
+class CharLstm(nn.Module):
+    def __init__(self, outputs, embedding=8, hidden=256, layers=2):
+        super().__init__()
+        self.embedding = nn.Embedding(outputs, embedding)
+        self.lstm = nn.LSTM(embedding, hidden, layers, batch_first=True)
+        self.head = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        return self.head(self.lstm(self.embedding(x.long()))[0][:, -1])
+
+
+MODELS = ("mlp", "conv4", "char_lstm")
+
+
 def snake_case(value):
     """Keys of protobuf's JSON ("inputShape") as they stand in experiment files ("input_shape")."""
     if not isinstance(value, dict):
@@ -146,7 +160,7 @@ def assignment(metadata):
 
 
 def build(path):
-    """The nn.Module that a file describes, with its weights, in evaluation mode. Models: mlp, conv4."""
+    """The nn.Module that a file describes, with its weights, in evaluation mode. Models: mlp, conv4, char_lstm."""
     _, metadata = read(path)
     state = load(path)
     described = assignment(metadata)
@@ -166,8 +180,10 @@ def build(path):
         # Whether adapt() ends with the statistics of the support set, as fedmeta's own adaptation does.
         by_support = {"batch": described.get("transductive") is False, "local": True}
         model.statistics_of_support = by_support.get(model.settings["normalization"], False)
+    elif name == "char_lstm":
+        model = CharLstm(outputs, **settings)
     else:
-        raise ValueError(f"build() knows the models mlp and conv4, not {name}; load() gives the weights")
+        raise ValueError(f"build() knows the models {', '.join(MODELS)}, not {name}; load() gives the weights")
     model.load_state_dict(state)
     return model.eval()
 
@@ -210,7 +226,7 @@ def main():
     if "assignment" not in metadata:
         return
     described = assignment(metadata)
-    if described["model"]["name"] not in ("mlp", "conv4"):
+    if described["model"]["name"] not in MODELS:
         return
     model = build(path)
     inputs = torch.zeros(2, *[int(extent) for extent in described["input_shape"]])

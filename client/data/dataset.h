@@ -41,6 +41,12 @@ class Dataset {
   virtual const Digest& fingerprint() const = 0;
   /// One name a class, or empty where the source names none.
   virtual std::span<const std::string> class_names() const { return {}; }
+  /// Whose each row is, where the source says so: the clients that partition.scheme column makes.
+  struct Owners {
+    std::vector<std::string> names;     ///< ascending
+    std::vector<std::uint32_t> of_row;  ///< index into names
+  };
+  virtual const Owners* owners() const { return nullptr; }
   /// Whose record each row is (a patient, a customer): rows of one group stay on one side of a
   /// split. Empty: each row stands for itself.
   virtual std::span<const std::uint32_t> groups() const { return {}; }

@@ -7,49 +7,13 @@
 #include <span>
 #include <system_error>
 
-#include <zlib.h>
+#include "fedmeta/client/data/gzip_stream.h"
 
 namespace fedmeta {
 namespace {
 
 // Deflate cannot expand by more than this (zlib's technical notes).
 constexpr std::uint64_t kLargestExpansion = 1032;
-
-// Reads gzip and, as it stands, anything else.
-class Stream {
- public:
-  explicit Stream(const std::filesystem::path& path) : file_(gzopen(path.c_str(), "rb")) {}
-  ~Stream() {
-    if (file_ != nullptr) gzclose_r(file_);
-  }
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
-
-  bool is_open() const { return file_ != nullptr; }
-  bool is_plain() { return gzdirect(file_) == 1; }
-  bool damaged() const { return damaged_; }
-
-  /// Bytes read; fewer than asked for at the end or at damage.
-  std::size_t Read(std::span<std::uint8_t> into) {
-    std::size_t done = 0;
-    while (done < into.size()) {
-      const auto piece =
-          static_cast<unsigned>(std::min<std::size_t>(into.size() - done, std::size_t{1} << 20));
-      const int got = gzread(file_, into.data() + done, piece);
-      if (got < 0) damaged_ = true;
-      if (got <= 0) break;
-      done += static_cast<std::size_t>(got);
-    }
-    int code = Z_OK;
-    gzerror(file_, &code);
-    if (code != Z_OK && code != Z_STREAM_END) damaged_ = true;
-    return done;
-  }
-
- private:
-  gzFile file_;
-  bool damaged_ = false;
-};
 
 std::uint32_t BigEndian(std::span<const std::uint8_t> bytes) {
   return (std::uint32_t{bytes[0]} << 24) | (std::uint32_t{bytes[1]} << 16) |
@@ -81,7 +45,7 @@ Result<IdxFile> ReadIdxFile(const std::filesystem::path& path, const std::string
   std::error_code failure;
   const std::uint64_t file_size = std::filesystem::file_size(path, failure);
   if (failure) return Error(ErrorCode::kNotFound, named + ": " + failure.message());
-  Stream stream(path);
+  GzipStream stream(path);
   if (!stream.is_open()) return Error(ErrorCode::kNotFound, named + ": cannot be opened");
 
   std::vector<std::uint8_t> header(4 + 4 * extents);

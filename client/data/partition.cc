@@ -219,7 +219,13 @@ Result<std::unique_ptr<Partition>> MakeSharedPartition(const v1::Partition& sett
 
 Result<NamedRows> Deal(const v1::Partition& settings, const Dataset& dataset, std::uint64_t seed) {
   const std::string& scheme = settings.scheme();
-  if (scheme == "column") return DealByColumn(settings, dataset);
+  if (scheme == "column") {
+    if (settings.has_column_file()) return DealByColumn(settings, dataset);
+    if (dataset.owners() != nullptr) return DealByOwner(settings, dataset, seed);
+    return Refuse(
+        "partition.scheme column needs partition.column_file: the source does not say "
+        "whose its examples are");
+  }
   NamedRows dealt;
   if (scheme == "classes") {
     FEDMETA_ASSIGN_OR_RETURN(dealt.rows, DealClasses(settings, dataset, seed));

@@ -100,7 +100,8 @@ Status WriteClient(const fs::path& folder, const DatasetView& view, bool normali
   const IdxFile labels = Labels(view);
   const std::string label_name =
       labels.type == IdxType::kInt16 ? "site-labels-idx1-int16" : "site-labels-idx1-ubyte";
-  FEDMETA_RETURN_IF_ERROR(WriteFileAtomically(folder / "site-images-idx3-ubyte", EncodeIdx(images)));
+  FEDMETA_RETURN_IF_ERROR(
+      WriteFileAtomically(folder / "site-images-idx3-ubyte", EncodeIdx(images)));
   FEDMETA_RETURN_IF_ERROR(WriteFileAtomically(folder / label_name, EncodeIdx(labels)));
   return WriteFileAtomically(folder / "client.yaml", yaml);
 }

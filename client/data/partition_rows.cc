@@ -214,4 +214,35 @@ Result<NamedRows> DealByColumn(const v1::Partition& settings, const Dataset& dat
   return named;
 }
 
+Result<NamedRows> DealByOwner(const v1::Partition& settings, const Dataset& dataset,
+                              std::uint64_t seed) {
+  const Dataset::Owners& owners = *dataset.owners();
+  RowsOfClients by_owner(owners.names.size());
+  for (std::size_t row = 0; row < owners.of_row.size(); ++row) {
+    by_owner[owners.of_row[row]].push_back(static_cast<std::uint32_t>(row));
+  }
+  std::vector<std::size_t> chosen;
+  for (std::size_t owner = 0; owner < by_owner.size(); ++owner) {
+    if (by_owner[owner].size() >= settings.minimum_examples()) chosen.push_back(owner);
+  }
+  if (settings.clients() > chosen.size()) {
+    return Refuse("partition.clients is " + std::to_string(settings.clients()) + ", but " +
+                  std::to_string(chosen.size()) + " of the source's " +
+                  std::to_string(owners.names.size()) + " owners have partition.minimum_examples " +
+                  std::to_string(settings.minimum_examples()) + "; lower one of both");
+  }
+  if (settings.clients() > 0) {
+    Rng rng({.seed = seed, .purpose = "partition"});
+    rng.Shuffle(std::span(chosen));
+    chosen.resize(settings.clients());
+    std::sort(chosen.begin(), chosen.end());
+  }
+  NamedRows named;
+  for (const std::size_t owner : chosen) {
+    named.names.push_back(owners.names[owner]);
+    named.rows.push_back(std::move(by_owner[owner]));
+  }
+  return named;
+}
+
 }  // namespace fedmeta

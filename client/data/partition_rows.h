@@ -35,5 +35,9 @@ struct NamedRows {
 };
 /// By column_file: one client name a line, one line an example.
 Result<NamedRows> DealByColumn(const v1::Partition& settings, const Dataset& dataset);
+/// By dataset.owners(), which must be there: all who have minimum_examples, or `clients` drawn
+/// among these.
+Result<NamedRows> DealByOwner(const v1::Partition& settings, const Dataset& dataset,
+                              std::uint64_t seed);
 
 }  // namespace fedmeta

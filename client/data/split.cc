@@ -66,6 +66,12 @@ class SplitTasks final : public TaskGenerator {
     if (shots > 0)
       sides.support = CountsRows() ? SomeRows(sides.support, shots, rng)
                                    : SomeOfEachClass(sides.support, shots, rng);
+    if (settings_.maximum_rows() > 0) {
+      for (Rows* const side : {&sides.support, &sides.query}) {
+        if (side->size() > settings_.maximum_rows())
+          *side = SomeRows(std::move(*side), settings_.maximum_rows(), rng);
+      }
+    }
     const bool whole = shots == 0 && sides.support.size() == parts_.support.size() &&
                        !(part == DataPart::kTrain && settings_.redraw());
     // A site of so few examples would know no more than these.
@@ -73,7 +79,9 @@ class SplitTasks final : public TaskGenerator {
   }
 
   std::size_t validation_examples() const override { return parts_.validation.size(); }
-  bool draws(std::int64_t shots) const override { return shots > 0; }
+  bool draws(std::int64_t shots) const override {
+    return shots > 0 || settings_.maximum_rows() > 0;
+  }
 
   Result<ExampleSet> TrainingExamples(Rng&) override {
     return Read(parts_.test.empty() ? *fitted_ : *FittedTo(training_), training_);

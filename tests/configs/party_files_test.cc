@@ -81,7 +81,7 @@ TEST_F(PartyFiles, AClientWithoutData) {
 TEST_F(PartyFiles, ASourceThatIsUnknown) {
   EXPECT_EQ(
       ProblemsOf(Client(With(kClient, "idx", "idy"))),
-      "c.yaml:7:20: data.heart.source.name must be one of command, csv, idx, npz, sinusoid, got "
+      "c.yaml:7:20: data.heart.source.name must be one of command, csv, idx, npz, sinusoid, text, got "
       "'idy'; did you mean 'idx'?");
 }
 TEST_F(PartyFiles, ARoleThatIsUnknown) {

@@ -102,11 +102,11 @@ TEST(RefusedStructure, AnUnknownPlugin) {
 }
 TEST(RefusedStructure, APluginWithoutAName) {
   EXPECT_EQ(Problems(With(kExperiment, "{name: mlp}", "{hidden: [10]}")),
-            "e.yaml:2:1: model.name is required, one of conv4, mlp");
+            "e.yaml:2:1: model.name is required, one of char_lstm, conv4, mlp");
 }
 TEST(RefusedStructure, ANameWhereAPluginBlockBelongs) {
   EXPECT_EQ(Problems(With(kExperiment, "{name: mlp}", "mlp")),
-            "e.yaml:2:8: model must be a block with a name, such as {name: conv4}, got 'mlp'");
+            "e.yaml:2:8: model must be a block with a name, such as {name: char_lstm}, got 'mlp'");
 }
 TEST(RefusedStructure, OnePluginWhereAListOfThemBelongs) {
   EXPECT_EQ(Problems(std::string(kExperiment) + "evaluation: {baselines: {name: local}}\n"),

@@ -48,8 +48,24 @@ def conv4_loss(p, x, y):
     return F.cross_entropy(logits, y.long())
 
 
+def char_lstm_loss(p, x, y):
+    x = F.embedding(x.long(), p["embedding.weight"])
+    for layer in range(2):
+        weight_ih, weight_hh = p[f"lstm.weight_ih_l{layer}"], p[f"lstm.weight_hh_l{layer}"]
+        bias = p[f"lstm.bias_ih_l{layer}"] + p[f"lstm.bias_hh_l{layer}"]
+        h = c = torch.zeros(len(x), weight_hh.shape[1])
+        steps = []
+        for t in range(x.shape[1]):
+            i, f, g, o = (F.linear(x[:, t], weight_ih) + F.linear(h, weight_hh) + bias).chunk(4, 1)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+            steps.append(h)
+        x = torch.stack(steps, 1)
+    return F.cross_entropy(F.linear(x[:, -1], p["head.weight"], p["head.bias"]), y.long())
+
+
 def meta_gradient(words, arrays):
-    loss = {"mlp": mlp_loss, "conv4": conv4_loss}[words["model"]]
+    loss = {"mlp": mlp_loss, "conv4": conv4_loss, "char_lstm": char_lstm_loss}[words["model"]]
     data = {name: arrays.pop(name) for name in DATA}
     theta = {name: value.requires_grad_() for name, value in arrays.items()}
     phi = dict(theta)

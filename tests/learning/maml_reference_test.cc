@@ -24,6 +24,30 @@ struct ReferenceCase {
   double rate = 0.1;
 };
 
+/// Windows of codes below the alphabet's size, and the code that follows each.
+ReferenceCase CharLstmCase(std::uint32_t steps, Rng& rng) {
+  constexpr std::int64_t kAlphabet = 7;
+  constexpr std::int64_t kWindow = 6;
+  v1::CharLstmSettings settings;
+  settings.set_embedding(4);
+  settings.set_hidden(8);
+  ReferenceCase lstm{.name = "char_lstm",
+                     .model = MakeModel(BuiltinModels(), PluginOf("char_lstm", settings),
+                                        {.input_shape = {kWindow}, .outputs = kAlphabet})
+                                  .value()};
+  const auto codes = [&](std::vector<std::int64_t> shape) {
+    const at::Tensor drawn = at::empty(shape, at::kLong);
+    for (std::int64_t i = 0; i < drawn.numel(); ++i) {
+      drawn.data_ptr<std::int64_t>()[i] = static_cast<std::int64_t>(rng.Below(kAlphabet));
+    }
+    return drawn;
+  };
+  lstm.task = {{codes({12, kWindow}).to(at::kFloat), codes({12})},
+               {codes({20, kWindow}).to(at::kFloat), codes({20})}};
+  lstm.steps = steps;
+  return lstm;
+}
+
 std::vector<ReferenceCase> Cases() {
   std::vector<ReferenceCase> cases;
   Rng rng = TestRng(31);
@@ -40,6 +64,7 @@ std::vector<ReferenceCase> Cases() {
                   RandomClasses({1, 28, 28}, 5, 10, rng, at::kFloat)};
     conv4.steps = steps;
     cases.push_back(std::move(conv4));
+    cases.push_back(CharLstmCase(steps, rng));
   }
   return cases;
 }

@@ -110,6 +110,19 @@ TEST(Conv4Test, GroupStatisticsAreThoseOfEachExample) {
             1e-12);
 }
 
+TEST(CharLstmTest, NamesTensorsAsPyTorchDoes) {
+  const auto model = MakeModel(BuiltinModels(), PluginOf("char_lstm", v1::CharLstmSettings()),
+                               {.input_shape = {80}, .outputs = 97})
+                         .value();
+  EXPECT_THAT(
+      Names(*model),
+      ElementsAre("embedding.weight", "lstm.weight_ih_l0", "lstm.weight_hh_l0", "lstm.bias_ih_l0",
+                  "lstm.bias_hh_l0", "lstm.weight_ih_l1", "lstm.weight_hh_l1", "lstm.bias_ih_l1",
+                  "lstm.bias_hh_l1", "head.weight", "head.bias"));
+  // 97 x 8; 1024 x (8 + 256) + 2048; 1024 x 512 + 2048; 97 x 257.
+  EXPECT_EQ(ParameterCount(*model), 776U + 272384 + 526336 + 24929);
+}
+
 std::string ModelError(const v1::Plugin& plugin, std::vector<std::int64_t> shape) {
   return MakeModel(BuiltinModels(), plugin, {.input_shape = std::move(shape), .outputs = 3})
       .error()
@@ -119,7 +132,8 @@ std::string ModelError(const v1::Plugin& plugin, std::vector<std::int64_t> shape
 TEST(ModelRegistryTest, RefusesAnUnknownName) {
   v1::Plugin plugin;
   plugin.set_name("resnet");
-  EXPECT_EQ(ModelError(plugin, {1}), "model.name must be one of conv4, mlp, got 'resnet'");
+  EXPECT_EQ(ModelError(plugin, {1}),
+            "model.name must be one of char_lstm, conv4, mlp, got 'resnet'");
 }
 
 TEST(ModelRegistryTest, RefusesImagesThatPoolingUsesUp) {
