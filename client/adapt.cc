@@ -135,10 +135,9 @@ class SiteCourse {
         request_(request),
         leg_(leg),
         tasks_(tasks),
+        // Such a site asks about the same rows in every draw: what it is measured on is one task,
+        // and drawing it again would count the same examples twice.
         own_labels_(!tasks.relabels() && tasks.examples() > 0),
-        // A site that is a single task has one division of its rows; drawing it again would count
-        // the same examples twice.
-        single_task_(own_labels_ && !tasks.draws(request.shots)),
         adaptation_(model, leg, {.name = site_name, .tasks = &tasks}, request.shots, pool),
         found_(FindTuned(model, request.shots)),
         tuned_(found_ != nullptr ? *found_ : Fallback()),
@@ -148,7 +147,7 @@ class SiteCourse {
     AdaptedSite site;
     site.method = model_.method;
     site.shots = request_.shots;
-    site.episodes = single_task_ ? 1 : request_.episodes;
+    site.episodes = own_labels_ ? 1 : request_.episodes;
     site.classifies = adaptation_.objective().kind() != ObjectiveKind::kMeanSquaredError;
     FEDMETA_ASSIGN_OR_RETURN(const std::vector<Episode> test,
                              adaptation_.Draw(v1::PART_TEST, site.episodes));
@@ -208,7 +207,7 @@ class SiteCourse {
   }
 
   Status Calibrate(const Choice& choice, AdaptedSite& site) {
-    if (!request_.calibrate || !site.classifies || !single_task_ || folds_.empty()) {
+    if (!request_.calibrate || !site.classifies || !own_labels_ || folds_.empty()) {
       site.calibration_reason = !request_.calibrate ? "none, as asked with --no-calibration"
                                 : site.classifies   ? "none: no support rows can be held out for it"
                                                     : "none: not a classifier";
@@ -288,7 +287,7 @@ class SiteCourse {
   const AdaptRequest& request_;
   const std::shared_ptr<const LegRuntime> leg_;
   TaskGenerator& tasks_;
-  const bool own_labels_, single_task_;
+  const bool own_labels_;
   SiteAdaptation adaptation_;
   const TunedAdaptation* found_;
   const TunedAdaptation tuned_;

@@ -29,9 +29,10 @@ TEST(DataRegistryTest, RefusesAnUnknownSourceWithTheKnownOnes) {
   choice.set_name("sinusoids");
   const auto opened = OpenSource(BuiltinData(), choice);
   ASSERT_FALSE(opened.ok());
-  EXPECT_THAT(opened.error().message(),
-              HasSubstr("'sinusoids' is unknown; known: command, csv, idx, npz, sinusoid; did you "
-                        "mean sinusoid?"));
+  EXPECT_THAT(
+      opened.error().message(),
+      HasSubstr("'sinusoids' is unknown; known: command, csv, idx, npz, sinusoid, text; did "
+                "you mean sinusoid?"));
 }
 
 TEST(DataRegistryTest, RefusesSettingsOfAnotherPlugin) {
