@@ -173,6 +173,7 @@ def build(path):
         count = 1
         for extent in shape:
             count *= extent
+        settings.pop("head", None)  # how it began
         model = Mlp(count, outputs, **settings)
     elif name == "conv4":
         settings.pop("statistics_momentum", None)

@@ -109,7 +109,7 @@ class TablesTest(unittest.TestCase):
 
     def test_check_shows_what_would_be_used(self):
         result = self.federation.run("check", "site-1.yaml", "experiment.yaml", check=False)
-        self.assertIn("40 rows, 40 (100 %) used of 20 groups", result.stdout)
+        self.assertIn("about 40 rows, about 40 (100 %) used of 20 groups", result.stdout)
         self.assertNotIn(CANARY, result.stdout + result.stderr)
 
 
