@@ -25,7 +25,8 @@ v1::Version OwnVersion() {
 }
 
 Status CheckVersions(const v1::Version& coordinator, const v1::Version& client) {
-  const std::uint32_t oldest = coordinator.minor() - std::min(coordinator.minor(), kMinorsServed);
+  std::uint32_t oldest = coordinator.minor() - std::min(coordinator.minor(), kMinorsServed);
+  if (coordinator.minor() >= kWholeCells) oldest = std::max(oldest, kWholeCells);
   const bool too_new = std::pair(client.major(), client.minor()) >
                        std::pair(coordinator.major(), coordinator.minor());
   const bool too_old = client.major() < coordinator.major() || client.minor() < oldest;

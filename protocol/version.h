@@ -19,8 +19,11 @@ inline constexpr char kProgramVersion[] = "0.1.0";
 std::string ProtocolVersionText();
 /// What this program says of itself in the first call.
 v1::Version OwnVersion();
-/// How many minor versions back a coordinator serves.
+/// How many minor versions back a coordinator serves, but never below kWholeCells.
 inline constexpr std::uint32_t kMinorsServed = 2;
+/// Since 1.2 a metric cell carries the figures of classifiers (core/metric_sums.h): uploads of
+/// earlier clients have another size.
+inline constexpr std::uint32_t kWholeCells = 2;
 /// Whether a coordinator serves a client: same major version, the client's minor at most the
 /// coordinator's and at most kMinorsServed older. kFailedPrecondition says who has to upgrade, and
 /// from which version on it works.

@@ -167,7 +167,7 @@ TEST_F(LiveCoordinatorTest, AFullDiskEndsTheRunWithItsReason) {
 TEST_F(LiveCoordinatorTest, RefusesAClientWithoutTheData) {
   LiveCoordinator& coordinator = Start();
   v1::ClientHello hello;
-  hello.mutable_version()->set_major(1);
+  *hello.mutable_version() = OwnVersion();
   (*hello.mutable_data())["letters"] = v1::ROLE_TRAIN;
   const auto welcome = Await<v1::Welcome>(
       [&](auto done) { coordinator.Join(ClientId("a"), hello, std::move(done)); });

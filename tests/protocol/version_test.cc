@@ -30,6 +30,13 @@ TEST(VersionTest, ACoordinatorServesTwoMinorVersionsBack) {
     EXPECT_TRUE(CheckVersions(Speaks(1, 1), Speaks(1, minor)).ok()) << minor;
 }
 
+TEST(VersionTest, ASiteWhoseMetricCellsAreSmallerIsNotServed) {
+  for (const std::uint32_t minor : {2U, 3U}) {
+    EXPECT_FALSE(CheckVersions(Speaks(1, minor), Speaks(1, 1)).ok()) << minor;
+    EXPECT_TRUE(CheckVersions(Speaks(1, minor), Speaks(1, 2)).ok()) << minor;
+  }
+}
+
 TEST(VersionTest, AnOlderSiteIsToldFromWhichVersionItIsServed) {
   const Status status = CheckVersions(Speaks(1, 5), Speaks(1, 2));
   ASSERT_FALSE(status.ok());
