@@ -38,8 +38,4 @@ struct AuditChain {
 };
 AuditChain ReadAuditChain(std::string_view content);
 
-std::string ToHex(std::string_view bytes);
-/// Nothing for what is no hexadecimal.
-std::optional<std::string> FromHex(std::string_view hex);
-
 }  // namespace fedmeta

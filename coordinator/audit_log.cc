@@ -6,6 +6,7 @@
 #include "fedmeta/coordinator/audit_file.h"
 #include "fedmeta/core/durable_append.h"
 #include "fedmeta/core/file.h"
+#include "fedmeta/core/hex.h"
 #include "fedmeta/identity/signature.h"
 #include "fedmeta/protocol/audit_chain.h"
 #include "fedmeta/protocol/version.h"

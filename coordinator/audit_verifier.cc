@@ -8,6 +8,7 @@
 #include "fedmeta/coordinator/audit_file.h"
 #include "fedmeta/core/clock.h"
 #include "fedmeta/core/file.h"
+#include "fedmeta/core/hex.h"
 #include "fedmeta/identity/signature.h"
 #include "fedmeta/protocol/audit_chain.h"
 #include "fedmeta/v1/audit.pb.h"

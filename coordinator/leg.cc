@@ -4,6 +4,7 @@
 
 #include "fedmeta/coordinator/experiment_engine.h"
 #include "fedmeta/core/bytes.h"
+#include "fedmeta/core/hex.h"
 #include "fedmeta/privacy/secure_terms.h"
 #include "fedmeta/records/safetensors.h"
 #include "fedmeta/v1/round.pb.h"
@@ -12,37 +13,6 @@ namespace fedmeta {
 namespace {
 
 constexpr char kFormat[] = "fedmeta initial state 1";
-
-std::string ToHex(std::string_view bytes) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string hex;
-  hex.reserve(2 * bytes.size());
-  for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    hex += kDigits[byte >> 4U];
-    hex += kDigits[byte & 15U];
-  }
-  return hex;
-}
-
-std::optional<unsigned> HexDigit(char c) {
-  if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
-  if (c >= 'a' && c <= 'f') return static_cast<unsigned>(c - 'a' + 10);
-  return std::nullopt;
-}
-
-std::optional<std::string> FromHex(std::string_view hex) {
-  if (hex.size() % 2 != 0) return std::nullopt;
-  std::string bytes;
-  bytes.reserve(hex.size() / 2);
-  for (std::size_t i = 0; i < hex.size(); i += 2) {
-    const auto high = HexDigit(hex[i]);
-    const auto low = HexDigit(hex[i + 1]);
-    if (!high || !low) return std::nullopt;
-    bytes += static_cast<char>(*high * 16 + *low);
-  }
-  return bytes;
-}
 
 Error Refused(const std::filesystem::path& path, const std::string& what) {
   return {ErrorCode::kInvalidArgument,

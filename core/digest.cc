@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 
 #include "fedmeta/core/bytes.h"
+#include "fedmeta/core/hex.h"
 
 namespace fedmeta {
 
@@ -51,15 +52,6 @@ Digest Digest::Of(std::string_view text) { return Of(AsBytes(text)); }
 
 std::string Digest::bytes() const { return {value_.begin(), value_.end()}; }
 
-std::string Digest::hex() const {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  text.reserve(2 * kSize);
-  for (const unsigned char byte : value_) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
-  return text;
-}
+std::string Digest::hex() const { return ToHex(bytes()); }
 
 }  // namespace fedmeta
