@@ -19,28 +19,7 @@ bool OnlyLate(const Error& error) { return error.code() == ErrorCode::kFailedPre
 SecureGroup::SecureGroup(Frame frame, std::uint32_t number, std::vector<ClientId> clients)
     : frame_(frame), number_(number), clients_(std::move(clients)) {}
 
-Result<SecureGroup> SecureGroup::Resume(Frame frame, const ChargedSession& charged) {
-  SecureGroup group(frame, charged.group, {});
-  group.session_ = charged.session;
-  FEDMETA_ASSIGN_OR_RETURN(SecureServer server,
-                           SecureServer::Restore(group.ServerOptions(), charged.snapshot));
-  group.clients_ = server.members();
-  group.server_ = std::move(server);
-  FEDMETA_ASSIGN_OR_RETURN(group.request_, group.server_->OpeningRequest());
-  group.records_.push_back({.session = charged.session, .group = charged.group});
-  group.step_ = Step::kOpen;
-  group.charged_ = true;
-  return group;
-}
-
-void SecureGroup::Start(TimePoint now) {
-  if (step_ == Step::kOpen) {
-    Enter(Step::kOpen, now);
-    Ask(clients_, kOpenPhase, request_);
-  } else {
-    NextSession(now);
-  }
-}
+void SecureGroup::Start(TimePoint now) { NextSession(now); }
 
 RoundKey SecureGroup::key() const {
   RoundKey key = frame_.plan.key();

@@ -24,12 +24,6 @@ struct SecureSettings {
 /// SessionRecord::phase of a session that a dispute between two members ended.
 inline constexpr std::string_view kDisputed = "dispute";
 
-/// What is needed to ask again for an opening that a crash interrupted.
-struct ChargedSession {
-  std::uint32_t session = 0, group = 0;
-  std::string snapshot;  ///< SecureServer::Snapshot
-};
-
 /// One group of clients whose updates are summed, and its sessions, one after the other until one
 /// is opened:
 ///
@@ -61,8 +55,6 @@ class SecureGroup {
   };
 
   SecureGroup(Frame frame, std::uint32_t number, std::vector<ClientId> clients);
-  /// One that was charged before a crash: asks for its opening again.
-  static Result<SecureGroup> Resume(Frame frame, const ChargedSession& charged);
 
   void Start(TimePoint now);
   void Handle(const PhaseReplied& fact, TimePoint now);

@@ -13,13 +13,6 @@ Result<SecureSums> SecureSums::Create(const v1::SecureTerms& terms, const StateL
   return SecureSums(std::move(codec), bits, words);
 }
 
-Status SecureSums::Restore(std::uint32_t group, std::uint32_t session,
-                           std::span<const std::byte> masked) {
-  FEDMETA_ASSIGN_OR_RETURN(MaskedSum sum, MaskedSum::Restore(bits_, words_, masked));
-  groups_[group] = {.session = session, .sum = std::move(sum), .opened = {}};
-  return {};
-}
-
 Status SecureSums::Add(std::uint32_t group, std::uint32_t session,
                        std::span<const std::byte> masked) {
   Group& to = groups_[group];

@@ -22,8 +22,6 @@ class SecureSums {
   static Result<SecureSums> Create(const v1::SecureTerms& terms, const StateLayout* layout,
                                    const RoundPlan& plan);
 
-  /// Whole words of a group, as stored with its session's snapshot.
-  Status Restore(std::uint32_t group, std::uint32_t session, std::span<const std::byte> masked);
   /// A masked upload. The first of a newer session begins the group's sum anew; one of an older
   /// session is refused (kFailedPrecondition).
   Status Add(std::uint32_t group, std::uint32_t session, std::span<const std::byte> masked);

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "fedmeta/core/hex.h"
 #include "fedmeta/core/rng.h"
 #include "fedmeta/privacy/hkdf.h"
 #include "fedmeta/privacy/key_agreement.h"
@@ -20,28 +21,14 @@
 namespace fedmeta {
 namespace {
 
-std::string FromHex(std::string_view hex) {
-  std::string bytes;
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
-    bytes += static_cast<char>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16));
-  return bytes;
-}
-std::string ToHex(std::string_view bytes) {
-  std::string hex;
-  for (const char byte : bytes) {
-    constexpr char kDigits[] = "0123456789abcdef";
-    hex += kDigits[static_cast<unsigned char>(byte) >> 4];
-    hex += kDigits[static_cast<unsigned char>(byte) & 15];
-  }
-  return hex;
-}
+std::string Unhex(std::string_view hex) { return FromHex(hex).value(); }
 std::string ToHex(const SecretBytes& secret) { return ToHex(secret.Expose()); }
-SecretBytes Secret(std::string_view hex) { return SecretBytes(FromHex(hex)); }
+SecretBytes Secret(std::string_view hex) { return SecretBytes(Unhex(hex)); }
 
 // RFC 5869, appendix A.1 to A.3.
 TEST(HkdfTest, Rfc5869) {
-  EXPECT_EQ(ToHex(Hkdf(std::string(22, '\x0b'), FromHex("000102030405060708090a0b0c"),
-                       FromHex("f0f1f2f3f4f5f6f7f8f9"), 42)),
+  EXPECT_EQ(ToHex(Hkdf(std::string(22, '\x0b'), Unhex("000102030405060708090a0b0c"),
+                       Unhex("f0f1f2f3f4f5f6f7f8f9"), 42)),
             "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865");
   const auto run = [](int from, int to) {
     std::string bytes;
@@ -73,7 +60,7 @@ TEST(KeyAgreementTest, Rfc7748) {
       Secret("a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4"));
   EXPECT_EQ(
       ToHex(
-          scalar.Agree(FromHex("e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c"))
+          scalar.Agree(Unhex("e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c"))
               .value()),
       "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552");
 }
@@ -90,7 +77,7 @@ TEST(KeyAgreementTest, RefusesEveryPointOfLowOrderAndOtherSizes) {
         "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", "", "00",
         "0900000000000000000000000000000000000000000000000000000000000000"
         "00"}) {
-    EXPECT_FALSE(key.Agree(FromHex(point)).ok()) << point;
+    EXPECT_FALSE(key.Agree(Unhex(point)).ok()) << point;
   }
 }
 
@@ -98,8 +85,8 @@ TEST(KeyAgreementTest, RefusesEveryPointOfLowOrderAndOtherSizes) {
 TEST(ShareCipherTest, Rfc8439) {
   const SecretBytes key =
       Secret("808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f");
-  const std::string nonce = FromHex("070000004041424344454647");
-  const std::string context = FromHex("50515253c0c1c2c3c4c5c6c7");
+  const std::string nonce = Unhex("070000004041424344454647");
+  const std::string context = Unhex("50515253c0c1c2c3c4c5c6c7");
   const std::string text =
       "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, "
       "sunscreen would be it.";
@@ -146,9 +133,9 @@ TEST(MaskStreamTest, BothRingsReadOneStreamAndWhatIsAddedComesOff) {
 
 // Shares of the bytes 00 00 00 21 with threshold 3: every triple gives them back.
 TEST(ShamirTest, PublishedShares) {
-  const std::string shares[] = {FromHex("70cf762e6ed4aa1c"), FromHex("30a0c5ac26eb91cc"),
-                                FromHex("3f73ee902844b747"), FromHex("1d48f0cf72e01a8d"),
-                                FromHex("4a1fcc7406bdbb88")};
+  const std::string shares[] = {Unhex("70cf762e6ed4aa1c"), Unhex("30a0c5ac26eb91cc"),
+                                Unhex("3f73ee902844b747"), Unhex("1d48f0cf72e01a8d"),
+                                Unhex("4a1fcc7406bdbb88")};
   int triples = 0;
   for (std::uint32_t a = 1; a <= 5; ++a) {
     for (std::uint32_t b = a + 1; b <= 5; ++b) {
@@ -189,12 +176,12 @@ TEST(ShamirTest, AnyThresholdOfSharesGivesTheSecretAndOneLessGivesAnother) {
 TEST(ShamirTest, WhatIsNoShareIsRefused) {
   const std::uint32_t points[] = {1, 2};
   const ShareCombiner combiner(points);
-  const std::string good(8, '\0'), too_large = FromHex("8000000b00000000"), odd(7, '\0');
+  const std::string good(8, '\0'), too_large = Unhex("8000000b00000000"), odd(7, '\0');
   const std::string_view with_too_large[] = {good, too_large}, with_odd[] = {good, odd};
   EXPECT_FALSE(combiner.Combine(with_too_large, 4).has_value());
   EXPECT_FALSE(combiner.Combine(with_odd, 4).has_value());
   // 2 a - b with a = 2^31 - 1 and b = 0 is more than 31 bits: no piece of a secret.
-  const std::string large = FromHex("0000000080000000");
+  const std::string large = Unhex("0000000080000000");
   const std::string_view beyond[] = {large, large};
   EXPECT_FALSE(combiner.Combine(beyond, 4).has_value());
 }
