@@ -23,13 +23,15 @@ struct LegFacts {
   double maximum_weight = 1;
   double adaptation_rate = 0.1;
   Digest state_hash;  ///< of the initial state, float32 little-endian
-  /// Of a leg under secure aggregation.
   struct Secure {
     v1::SecureTerms terms;
     Digest question;  ///< QuestionHash of the assignment
   };
-  std::optional<Secure> secure = {};
+  std::optional<Secure> secure = {};  ///< SecureFactsOf
 };
+/// Of a leg under secure aggregation.
+std::optional<LegFacts::Secure> SecureFactsOf(const Leg& leg);
+/// Takes the digest of the initial state.
 LegFacts FactsOf(const Leg& leg);
 std::vector<LegFacts> FactsOf(std::span<const Leg> legs);
 /// "<experiment>/<leg>": what the leg is on the wire and in the store.

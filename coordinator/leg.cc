@@ -159,12 +159,13 @@ std::vector<LegFacts> FactsOf(std::span<const Leg> legs) {
   return facts;
 }
 
-LegFacts FactsOf(const Leg& leg) {
-  std::optional<LegFacts::Secure> secure;
+std::optional<LegFacts::Secure> SecureFactsOf(const Leg& leg) {
   v1::Assignment assignment;
-  if (assignment.ParseFromString(leg.assignment) && assignment.has_secure()) {
-    secure = {.terms = assignment.secure(), .question = QuestionHash(assignment)};
-  }
+  if (!assignment.ParseFromString(leg.assignment) || !assignment.has_secure()) return std::nullopt;
+  return LegFacts::Secure{.terms = assignment.secure(), .question = QuestionHash(assignment)};
+}
+
+LegFacts FactsOf(const Leg& leg) {
   return {.name = leg.name,
           .method = leg.method,
           .main = leg.main,
@@ -175,7 +176,7 @@ LegFacts FactsOf(const Leg& leg) {
           .maximum_weight = leg.maximum_weight,
           .adaptation_rate = leg.adaptation_rate,
           .state_hash = Digest::Of(AsBytes(std::span<const float>(leg.initial_state))),
-          .secure = std::move(secure)};
+          .secure = SecureFactsOf(leg)};
 }
 
 }  // namespace fedmeta

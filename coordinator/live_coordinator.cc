@@ -66,7 +66,7 @@ class Live final : public LiveCoordinator {
         sessions_({.data_name = options_.experiment.data().name(),
                    .maximum_sessions = options_.limits.connections(),
                    .lost_after = lost_after_,
-                   .secure = FactsOf(options_.legs.front()).secure.has_value()}),
+                   .secure = SecureFactsOf(options_.legs.front()).has_value()}),
         staging_({.slots = std::max<std::size_t>(1, options_.limits.staging_slots()),
                   .staged =
                       [this](const RoundKey& key, const ClientId& client, std::uint32_t slot,
@@ -82,7 +82,7 @@ class Live final : public LiveCoordinator {
                   observer),
         engine_(options_.experiment, FactsOf(options_.legs), SmallGroups::kHide, options_.parties) {
     for (const Leg& leg : options_.legs) {
-      const std::optional<LegFacts::Secure> secure = FactsOf(leg).secure;
+      const std::optional<LegFacts::Secure> secure = SecureFactsOf(leg);
       terms_.emplace(LegId(options_.experiment, leg.name),
                      secure ? std::optional(secure->terms) : std::nullopt);
     }

@@ -104,7 +104,8 @@ Status RoundWorker::StartLeg(std::size_t leg, const std::optional<SavedState>& s
   c.leg = &c.legs[leg];
   c.EndAttempt();
   c.sum = nullptr;
-  c.terms = FactsOf(*c.leg).secure ? std::optional(FactsOf(*c.leg).secure->terms) : std::nullopt;
+  const std::optional<LegFacts::Secure> secure = SecureFactsOf(*c.leg);
+  c.terms = secure ? std::optional(secure->terms) : std::nullopt;
   c.state = saved ? saved->state : c.leg->initial_state;
   if (c.state.size() != c.leg->layout.size()) {
     return Error(ErrorCode::kDataLoss,
@@ -140,10 +141,11 @@ Status RoundWorker::BeginAttempt(const RoundPlan& plan, std::uint32_t maximum_co
   c.closed = false;
   if (c.terms) {
     if (!c.evaluates && (c.central || c.distributed)) {
-      return Error(ErrorCode::kInvalidArgument,
-                   "privacy.differential_privacy in the modes central and distributed is not "
-                   "available with privacy.secure_aggregation.mode secure: use mode local, or plain "
-                   "sums");
+      return Error(
+          ErrorCode::kInvalidArgument,
+          "privacy.differential_privacy in the modes central and distributed is not "
+          "available with privacy.secure_aggregation.mode secure: use mode local, or plain "
+          "sums");
     }
     FEDMETA_ASSIGN_OR_RETURN(
         c.secure, SecureSums::Create(*c.terms, c.evaluates ? nullptr : &c.leg->layout, plan));
