@@ -22,6 +22,7 @@ namespace fedmeta {
 namespace {
 
 std::string Unhex(std::string_view hex) { return FromHex(hex).value(); }
+using fedmeta::ToHex;
 std::string ToHex(const SecretBytes& secret) { return ToHex(secret.Expose()); }
 SecretBytes Secret(std::string_view hex) { return SecretBytes(Unhex(hex)); }
 
