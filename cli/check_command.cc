@@ -298,12 +298,8 @@ class Checker {
     if (!source || !source->dataset) return;
     // Sizes do not depend on the name that the certificate will say.
     const std::string site_name = std::filesystem::path(options_.file).stem().string();
-    const DatasetView view = WholeView(source->dataset);
-    const auto tasks = MakeTaskGenerator(data_, experiment.data().tasks(), *source, &view,
-                                         site_name, experiment.seed());
     const Status status =
-        tasks.ok() ? CanTakePart(**tasks, RoleOf(client.data().at(name)), experiment.evaluation())
-                   : Status(tasks.error());
+        CanTakePart(data_, experiment, *source, site_name, RoleOf(client.data().at(name)));
     if (!status.ok()) findings.Fail(status.error().WithContext(label));
   }
 

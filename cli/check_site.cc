@@ -70,18 +70,6 @@ void WarnOfSharedRows(const std::vector<CheckedSite>& sites, Findings& findings)
   }
 }
 
-/// Why the site cannot do what its role asks of it; nothing: it can.
-std::optional<std::string> WhyTooSmall(const DataRegistry& registry, const OpenedSource& source,
-                                       const std::string& name, v1::Role role,
-                                       const v1::Experiment& experiment) {
-  const DatasetView view = WholeView(source.dataset);
-  const auto tasks = MakeTaskGenerator(registry, experiment.data().tasks(), source, &view, name,
-                                       experiment.seed());
-  if (!tasks.ok()) return tasks.error().message();
-  const Status status = CanTakePart(**tasks, role, experiment.evaluation());
-  return status.ok() ? std::nullopt : std::optional(status.error().message());
-}
-
 }  // namespace
 
 void DescribeSource(const OpenedSource& source, const std::string& name, const std::string& label,
@@ -161,8 +149,8 @@ void CheckSiteFiles(const Loader& loader, const DataRegistry& registry,
       continue;
     }
     const v1::Role role = held_out.contains(name) ? v1::ROLE_HOLDOUT : RoleOf(section->second);
-    if (const auto why = WhyTooSmall(registry, *source, name, role, experiment)) {
-      findings.Warn(label + " takes no part: " + *why);
+    if (const Status able = CanTakePart(registry, experiment, *source, name, role); !able.ok()) {
+      findings.Warn(label + " takes no part: " + able.error().message());
       continue;
     }
     CheckedSite& site = sites.emplace_back();

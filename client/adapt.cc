@@ -300,12 +300,9 @@ class SiteCourse {
 Result<AdaptedSite> AdaptToSite(const TrainedModel& model, const LearnRegistries& registries,
                                 const OpenedSource& source, const std::string& site_name,
                                 const AdaptRequest& request, WorkerPool& pool) {
-  std::optional<DatasetView> view;
-  if (source.dataset) view = WholeView(source.dataset);
-  FEDMETA_ASSIGN_OR_RETURN(
-      const auto tasks,
-      MakeTaskGenerator(registries.data, model.assignment.tasks(), source, view ? &*view : nullptr,
-                        site_name, model.assignment.seed()));
+  FEDMETA_ASSIGN_OR_RETURN(const auto tasks,
+                           MakeTaskGenerator(registries.data, model.assignment.tasks(), source,
+                                             /*view=*/nullptr, site_name, model.assignment.seed()));
   FEDMETA_RETURN_IF_ERROR(tasks->CanDraw(DataPart::kTest, request.shots));
   FEDMETA_ASSIGN_OR_RETURN(
       auto leg, LegRuntime::Create(registries, model.assignment.SerializeAsString(), *tasks));

@@ -398,12 +398,9 @@ class ClientRunner::Implementation {
     FEDMETA_ASSIGN_OR_RETURN(const OpenedSource source,
                              ReadOnce(data->first, data->second.source, assignment.dictionary()));
     LegSession session;
-    std::optional<DatasetView> view;
-    if (source.dataset) view = WholeView(source.dataset);
-    FEDMETA_ASSIGN_OR_RETURN(
-        session.tasks,
-        MakeTaskGenerator(options_.registries.data, assignment.tasks(), source,
-                          view ? &*view : nullptr, options_.name, assignment.seed()));
+    FEDMETA_ASSIGN_OR_RETURN(session.tasks,
+                             MakeTaskGenerator(options_.registries.data, assignment.tasks(), source,
+                                               /*view=*/nullptr, options_.name, assignment.seed()));
     FEDMETA_ASSIGN_OR_RETURN(
         session.runtime,
         LegRuntime::Create(options_.registries, *std::move(bytes), *session.tasks));

@@ -42,18 +42,6 @@ Result<OpenedSite> OpenOne(const std::string& file, const v1::Experiment& experi
   return site;
 }
 
-/// Why the site cannot do what its role asks of it; nothing: it can.
-std::optional<std::string> WhyTooSmall(const OpenedSite& site, const std::string& name,
-                                       const v1::Experiment& experiment,
-                                       const DataRegistry& registry) {
-  const DatasetView view = WholeView(site.source.dataset);
-  const auto tasks = MakeTaskGenerator(registry, experiment.data().tasks(), site.source, &view,
-                                       name, experiment.seed());
-  if (!tasks.ok()) return tasks.error().message();
-  const Status status = CanTakePart(**tasks, site.role, experiment.evaluation());
-  return status.ok() ? std::nullopt : std::optional(status.error().message());
-}
-
 }  // namespace
 
 Result<SimulationData> OpenSites(const v1::Experiment& experiment, const DataRegistry& registry,
@@ -82,8 +70,9 @@ Result<SimulationData> OpenSites(const v1::Experiment& experiment, const DataReg
     const auto& held_out = experiment.data().partition().holdout_sites();
     if (std::ranges::find(held_out, name) != held_out.end()) site->role = v1::ROLE_HOLDOUT;
     fingerprint.Add(AsBytes(name + "\n" + site->source.fingerprint.bytes()));
-    if (auto reason = WhyTooSmall(*site, name, experiment, registry)) {
-      data.skipped.push_back({.name = name, .reason = std::move(*reason)});
+    if (const Status able = CanTakePart(registry, experiment, site->source, name, site->role);
+        !able.ok()) {
+      data.skipped.push_back({.name = name, .reason = able.error().message()});
       continue;
     }
     if (sites.empty()) data.source = site->source;

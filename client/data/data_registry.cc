@@ -133,6 +133,14 @@ Status CanTakePart(const TaskGenerator& tasks, v1::Role role, const v1::Evaluati
   return {};
 }
 
+Status CanTakePart(const DataRegistry& registry, const v1::Experiment& experiment,
+                   const OpenedSource& source, const std::string& client, v1::Role role) {
+  FEDMETA_ASSIGN_OR_RETURN(const auto tasks,
+                           MakeTaskGenerator(registry, experiment.data().tasks(), source, nullptr,
+                                             client, experiment.seed()));
+  return CanTakePart(*tasks, role, experiment.evaluation());
+}
+
 DatasetView WholeView(std::shared_ptr<const Dataset> dataset) {
   auto rows = WholeRows(dataset->size());
   return {.dataset = std::move(dataset), .rows = std::move(rows)};

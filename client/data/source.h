@@ -60,12 +60,15 @@ Result<OpenedSource> OpenSite(const DataRegistry& registry, const v1::SiteData& 
 Result<OpenedSource> ReadTable(OpenedSource source, const v1::Dictionary& dictionary);
 /// A table that has been read.
 OpenedSource TableAsSource(std::shared_ptr<const Dataset> dataset);
-/// The generator of one client over what it holds. A live client's view is its whole source.
+/// The generator of one client over what it holds; `view` null: its whole source, as at a site.
 Result<std::unique_ptr<TaskGenerator>> MakeTaskGenerator(
     const DataRegistry& registry, const v1::Plugin& tasks, const OpenedSource& source,
     const DatasetView* view, const std::string& client, std::uint64_t seed);
 /// Whether a client of this role can draw the tasks that it will be asked for, or why not.
 Status CanTakePart(const TaskGenerator& tasks, v1::Role role, const v1::Evaluation& evaluation);
+/// The same of a client of this name that holds a whole source.
+Status CanTakePart(const DataRegistry& registry, const v1::Experiment& experiment,
+                   const OpenedSource& source, const std::string& client, v1::Role role);
 /// View of every row under the dataset's own labels.
 DatasetView WholeView(std::shared_ptr<const Dataset> dataset);
 
