@@ -13,9 +13,9 @@
 #include "fedmeta/client/data/table_report.h"
 #include "fedmeta/client/participation.h"
 #include "fedmeta/client/site_privacy_ledger.h"
+#include "fedmeta/client/site_records.h"
 #include "fedmeta/client/trainer.h"
 #include "fedmeta/core/bytes.h"
-#include "fedmeta/core/file.h"
 #include "fedmeta/privacy/record_account.h"
 #include "fedmeta/privacy/secret_rng.h"
 #include "fedmeta/protocol/phases.h"
@@ -101,10 +101,10 @@ class ClientRunner::Implementation {
         logger_(logger),
         pool_(MakeLearningPool(options_.threads)),
         kept_(options_.state_dir / "kept"),
+        records_(options_.state_dir, clock),
         participation_({.control = control,
                         .link = link,
-                        .outbound = options_.state_dir / "outbound.jsonl",
-                        .clock = clock,
+                        .records = records_,
                         .logger = logger,
                         .leave = end_}) {
     if (options_.secure) secure_.emplace(*options_.secure, options_.state_dir / "openings");
@@ -213,15 +213,8 @@ class ClientRunner::Implementation {
     report.mutable_failed()->set_code(std::string(ErrorCodeName(error.code())));
     report.mutable_failed()->set_reason(error.message());
     // Where even that cannot be recorded, the coordinator still hears why nothing comes.
-    nlohmann::json line = {{"time", FormatUtc(clock_.Wall())},
-                           {"experiment", key.experiment()},
-                           {"round", key.round()},
-                           {"attempt", key.attempt()},
-                           {"kind", "failure"},
-                           {"fields", {{"reason", error.message()}}},
-                           {"bytes", report.ByteSizeLong()}};
-    if (key.session() > 0) line["session"] = key.session();
-    [[maybe_unused]] const Status recorded = Record("outbound.jsonl", line);
+    [[maybe_unused]] const Status recorded =
+        records_.Message(report, "failure", {{"reason", error.message()}});
     return OnlyIfCancelled(link_.Send(report, stop));
   }
 
@@ -265,8 +258,8 @@ class ClientRunner::Implementation {
   Status Reply(const RoundPlan& plan, const v1::RoundKey& key, std::string phase, std::string body,
                std::stop_token stop) {
     if (!body.empty()) {
-      FEDMETA_RETURN_IF_ERROR(RecordOutbound(plan, key, "secure " + phase, body.size(),
-                                             Digest::Of(body), nlohmann::json::object()));
+      FEDMETA_RETURN_IF_ERROR(records_.Payload(plan, key, "secure " + phase, body.size(),
+                                               Digest::Of(body), nlohmann::json::object()));
     }
     v1::Report report;
     *report.mutable_key() = key;
@@ -305,7 +298,7 @@ class ClientRunner::Implementation {
         logger_.Log(LogLevel::kWarning, "update_left_out",
                     {{"key", plan.key().ToString()}, {"reason", result.failure->message()}});
       }
-      FEDMETA_RETURN_IF_ERROR(WriteFigures(plan, result.metrics));
+      FEDMETA_RETURN_IF_ERROR(records_.Figures(plan, result.metrics));
       // Noise of its own: a result is paid for when it is made, however often it is sent.
       if (charge && charge->terms.mode() == "local") FEDMETA_RETURN_IF_ERROR(Charge(*charge));
       latest_ = {.work = work, .result = std::move(result)};
@@ -455,8 +448,8 @@ class ClientRunner::Implementation {
     const Digest digest = Digest::Of(payload);
     header.set_sha256(digest.bytes());
     const std::string kind = plan.message().has_train() ? "update" : "metrics";
-    FEDMETA_RETURN_IF_ERROR(RecordOutbound(plan, key, key.session() > 0 ? "masked " + kind : kind,
-                                           payload.size(), digest, FieldsOf(plan)));
+    FEDMETA_RETURN_IF_ERROR(records_.Payload(plan, key, key.session() > 0 ? "masked " + kind : kind,
+                                             payload.size(), digest, FieldsOf(plan)));
     return participation_.Upload(plan, header, payload, stop);
   }
 
@@ -468,55 +461,6 @@ class ClientRunner::Implementation {
     return fields;
   }
 
-  /// Before the bytes leave.
-  Status RecordOutbound(const RoundPlan& plan, const v1::RoundKey& key, const std::string& kind,
-                        std::size_t bytes, const Digest& digest, nlohmann::json fields) {
-    nlohmann::json line = {{"time", FormatUtc(clock_.Wall())},
-                           {"experiment", plan.key().experiment.value()},
-                           {"purpose", plan.message().has_train() ? "train" : "evaluate"},
-                           {"round", plan.key().round},
-                           {"attempt", plan.key().attempt},
-                           {"kind", kind},
-                           {"fields", std::move(fields)},
-                           {"bytes", bytes},
-                           {"sha256", digest.hex()}};
-    if (key.session() > 0) line["session"] = key.session();
-    return Record("outbound.jsonl", line);
-  }
-
-  Status WriteFigures(const RoundPlan& plan, const std::vector<MetricSums>& metrics) {
-    nlohmann::json cells = nlohmann::json::array();
-    for (const MetricSums& cell : metrics) {
-      cells.push_back({{"examples", cell.examples},
-                       {"loss", cell.mean_loss},
-                       {"accuracy", cell.mean_correct},
-                       {"diverged_tasks", cell.diverged_tasks}});
-    }
-    nlohmann::json line = {{"experiment", plan.key().experiment.value()},
-                           {"round", plan.key().round},
-                           {"attempt", plan.key().attempt}};
-    if (plan.message().has_evaluate()) {
-      const v1::Evaluate& evaluate = plan.message().evaluate();
-      line["purpose"] = evaluate.part() == v1::PART_VALIDATION ? "validation" : "test";
-      line["shots"] = std::vector<std::uint32_t>(evaluate.shots().begin(), evaluate.shots().end());
-      line["learning_rates"] =
-          std::vector<double>(evaluate.learning_rates().begin(), evaluate.learning_rates().end());
-      line["steps"] = std::vector<std::uint32_t>(evaluate.steps().begin(), evaluate.steps().end());
-    } else {
-      line["purpose"] = "train";
-    }
-    line["cells"] = std::move(cells);
-    return Record("figures.jsonl", line);
-  }
-
-  Status Record(const char* file, const nlohmann::json& line) {
-    const Status written = AppendFile(options_.state_dir / file, line.dump() + "\n");
-    if (written.ok()) return {};
-    // A missing folder must not read as the coordinator's "not found", which ends an attempt in
-    // silence.
-    return Error(ErrorCode::kInternal, written.error().message());
-  }
-
   const Options options_;
   SiteControl& control_;
   CoordinatorLink& link_;
@@ -525,6 +469,7 @@ class ClientRunner::Implementation {
   std::unique_ptr<WorkerPool> pool_;
   v1::Welcome welcome_;
   ClientStateStore kept_;
+  const SiteRecords records_;
   std::vector<v1::RoundKey> last_counted_;  // one a leg
   std::map<Digest, LegSession> legs_;
   std::map<std::pair<std::string, std::string>, SiteTable> tables_;  // by data and dictionary

@@ -6,7 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "fedmeta/core/file.h"
+#include "fedmeta/client/site_records.h"
 
 namespace fedmeta {
 namespace {
@@ -117,14 +117,8 @@ bool Participation::Admits(const RoundPlan& plan, std::stop_token stop) {
 }
 
 Status Participation::Send(const v1::Report& report, std::stop_token stop) {
-  const nlohmann::json line = {{"time", FormatUtc(options_.clock.Wall())},
-                               {"experiment", report.key().experiment()},
-                               {"round", report.key().round()},
-                               {"attempt", report.key().attempt()},
-                               {"kind", report.has_ready() ? "ready" : "declined"},
-                               {"fields", {{"rule", report.declined().rule()}}},
-                               {"bytes", report.ByteSizeLong()}};
-  FEDMETA_RETURN_IF_ERROR(AppendFile(options_.outbound, line.dump() + "\n"));
+  FEDMETA_RETURN_IF_ERROR(options_.records.Message(
+      report, report.has_ready() ? "ready" : "declined", {{"rule", report.declined().rule()}}));
   return options_.link.Send(report, stop);
 }
 

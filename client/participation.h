@@ -1,6 +1,5 @@
 #pragma once
 
-#include <filesystem>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -18,6 +17,8 @@
 
 namespace fedmeta {
 
+class SiteRecords;
+
 /// A site's control (SiteControl) as the coordinator gets to know it: reads what is offered, says
 /// whether this site takes part, again whenever that changes, and lets nothing leave that is not
 /// allowed at that moment. Watches the control on a thread of its own; the rest is called by the
@@ -28,8 +29,7 @@ class Participation {
   struct Options {
     SiteControl& control;
     CoordinatorLink& link;
-    std::filesystem::path outbound;
-    const Clock& clock;
+    const SiteRecords& records;
     Logger& logger;
     std::stop_source leave;  ///< stopped once this site has left
   };
