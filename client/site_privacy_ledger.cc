@@ -1,13 +1,10 @@
 #include "fedmeta/client/site_privacy_ledger.h"
 
 #include <cmath>
-#include <fcntl.h>
-#include <unistd.h>
+#include <sstream>
 
 #include <nlohmann/json.hpp>
 
-#include "fedmeta/core/bytes.h"
-#include "fedmeta/core/file.h"
 #include "fedmeta/core/text.h"
 #include "fedmeta/privacy/accountant.h"
 
@@ -65,21 +62,18 @@ std::optional<Entry> Parse(const std::string& line) {
 
 Result<SitePrivacyLedger> SitePrivacyLedger::Open(const std::filesystem::path& path,
                                                   std::optional<v1::EpsilonBudget> budget) {
-  FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-  if (file.get() < 0) return SystemError("cannot open", path);
-  SitePrivacyLedger ledger(path, std::move(file), std::move(budget));
-  FEDMETA_RETURN_IF_ERROR(ledger.Read());
-  FEDMETA_RETURN_IF_ERROR(SyncFolder(FolderOf(path)));
+  FEDMETA_ASSIGN_OR_RETURN(DurableLines::Opened opened, DurableLines::Open(path));
+  SitePrivacyLedger ledger(path, std::move(opened.lines), std::move(budget));
+  FEDMETA_RETURN_IF_ERROR(ledger.Read(opened.content));
   return ledger;
 }
 
-Status SitePrivacyLedger::Read() {
-  FEDMETA_ASSIGN_OR_RETURN(const std::string content, ReadFile(path_));
-  std::size_t end = 0;
+Status SitePrivacyLedger::Read(const std::string& content) {
+  std::istringstream in(content);
   std::size_t number = 0;
-  for (std::size_t next; (next = content.find('\n', end)) != content.npos; end = next + 1) {
+  for (std::string line; std::getline(in, line);) {
     ++number;
-    const std::optional<Entry> entry = Parse(content.substr(end, next - end));
+    const std::optional<Entry> entry = Parse(line);
     if (!entry) {
       return Error(ErrorCode::kDataLoss,
                    path_.string() + ":" + std::to_string(number) +
@@ -88,9 +82,6 @@ Status SitePrivacyLedger::Read() {
     }
     rho_[entry->data] += entry->rho;
     if (entry->mode != "local") sums_.emplace(entry->data, entry->key);
-  }
-  if (end != content.size() && ::ftruncate(file_.get(), static_cast<off_t>(end)) != 0) {
-    return SystemError("cannot cut a torn line from", path_);
   }
   return {};
 }
@@ -145,11 +136,10 @@ Status SitePrivacyLedger::Charge(const SiteCharge& charge, WallTime now) {
                      {"rho", rho},
                      {"epsilon", EpsilonOfRho(rho_[charge.data] + rho, charge.terms.delta())},
                      {"delta", charge.terms.delta()}};
-  const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-  const Status written = WriteAll(file_.get(), AsBytes(text), path_);
-  broken_ = !written.ok() || ::fdatasync(file_.get()) != 0;
-  if (!written.ok()) return written;
-  if (broken_) return SystemError("cannot sync", path_);
+  const Status written =
+      lines_.Append(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+  broken_ = !written.ok();
+  if (broken_) return written;
   rho_[charge.data] += rho;
   if (charge.terms.mode() != "local") sums_.emplace(charge.data, charge.key);
   return {};

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "fedmeta/core/clock.h"
-#include "fedmeta/core/file_descriptor.h"
+#include "fedmeta/core/durable_lines.h"
 #include "fedmeta/core/result.h"
 #include "fedmeta/protocol/round_key.h"
 #include "fedmeta/v1/differential_privacy.pb.h"
@@ -56,18 +56,18 @@ class SitePrivacyLedger {
   double Epsilon(const std::string& data, double delta) const;
 
  private:
-  SitePrivacyLedger(std::filesystem::path path, FileDescriptor file,
+  SitePrivacyLedger(std::filesystem::path path, DurableLines lines,
                     std::optional<v1::EpsilonBudget> budget)
-      : path_(std::move(path)), file_(std::move(file)), budget_(std::move(budget)) {}
-  Status Read();
+      : path_(std::move(path)), lines_(std::move(lines)), budget_(std::move(budget)) {}
+  Status Read(const std::string& content);
   bool Known(const SiteCharge& charge) const;
 
   std::filesystem::path path_;
-  FileDescriptor file_;
+  DurableLines lines_;
   std::optional<v1::EpsilonBudget> budget_;
   std::map<std::string, double> rho_;                // by data set
   std::set<std::pair<std::string, RoundKey>> sums_;  // charged in modes central and distributed
-  bool broken_ = false;  // after a failed write nobody knows what is on the disk
+  bool broken_ = false;                              // a charge could not be written
 };
 
 }  // namespace fedmeta

@@ -1,20 +1,15 @@
 #include "fedmeta/privacy/opening_log.h"
 
-#include <charconv>
-#include <cstdio>
-#include <fcntl.h>
 #include <map>
 #include <optional>
 #include <set>
 #include <sstream>
 #include <string>
 #include <tuple>
-#include <unistd.h>
 #include <utility>
 #include <vector>
 
-#include "fedmeta/core/file.h"
-#include "fedmeta/core/file_descriptor.h"
+#include "fedmeta/core/durable_lines.h"
 #include "fedmeta/core/ids.h"
 
 namespace fedmeta {
@@ -147,8 +142,8 @@ class Latch : public OpeningLatch {
 
 class FileLatch final : public Latch {
  public:
-  FileLatch(std::filesystem::path path, FileDescriptor file, off_t end, Openings openings)
-      : Latch(std::move(openings)), path_(std::move(path)), file_(std::move(file)), end_(end) {}
+  FileLatch(DurableLines lines, Openings openings)
+      : Latch(std::move(openings)), lines_(std::move(lines)) {}
 
  protected:
   Status Keep(const Line& line) override {
@@ -156,30 +151,11 @@ class FileLatch final : public Latch {
       return Error(ErrorCode::kInvalidArgument,
                    "secure aggregation: an experiment's name holds a line break");
     }
-    if (broken_) {
-      return Error(ErrorCode::kInternal,
-                   path_.string() +
-                       " could not be written before: nothing is opened until this "
-                       "client is started anew");
-    }
-    const std::string text = Format(line);
-    const Status written = WriteAll(file_.get(), AsBytes(text), path_);
-    if (!written.ok()) {
-      broken_ = ::ftruncate(file_.get(), end_) != 0;
-      return written;
-    }
-    // After a failed sync nobody knows what is on the disk.
-    broken_ = ::fdatasync(file_.get()) != 0;
-    if (broken_) return SystemError("cannot sync", path_);
-    end_ += static_cast<off_t>(text.size());
-    return {};
+    return lines_.Append(Format(line));
   }
 
  private:
-  const std::filesystem::path path_;
-  FileDescriptor file_;
-  off_t end_;
-  bool broken_ = false;
+  DurableLines lines_;
 };
 
 }  // namespace
@@ -187,15 +163,13 @@ class FileLatch final : public Latch {
 std::unique_ptr<OpeningLatch> OpeningsInMemory() { return std::make_unique<Latch>(Openings(0, 0)); }
 
 Result<std::unique_ptr<OpeningLatch>> OpenOpeningLog(const OpeningLogOptions& options) {
-  FileDescriptor file(
-      ::open(options.path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-  if (file.get() < 0) return SystemError("cannot open", options.path);
-  FEDMETA_ASSIGN_OR_RETURN(const std::string content, ReadFile(options.path));
+  FEDMETA_ASSIGN_OR_RETURN(DurableLines::Opened opened, DurableLines::Open(options.path));
   Openings openings(options.same_model, options.reopen);
-  std::size_t end = 0, number = 0;
-  for (std::size_t next; (next = content.find('\n', end)) != content.npos; end = next + 1) {
+  std::istringstream in(opened.content);
+  std::size_t number = 0;
+  for (std::string text; std::getline(in, text);) {
     ++number;
-    std::optional<Line> line = Parse(content.substr(end, next - end));
+    std::optional<Line> line = Parse(text);
     if (!line) {
       return Error(ErrorCode::kDataLoss,
                    options.path.string() + ":" + std::to_string(number) +
@@ -208,13 +182,8 @@ Result<std::unique_ptr<OpeningLatch>> OpenOpeningLog(const OpeningLogOptions& op
       openings.Open(line->purpose, std::move(line->round), line->hash);
     }
   }
-  // Whoever wrote the torn line got no success, so nothing was sent.
-  if (end != content.size() && ::ftruncate(file.get(), static_cast<off_t>(end)) != 0)
-    return SystemError("cannot cut a torn line from", options.path);
-  if (::fsync(file.get()) != 0) return SystemError("cannot sync", options.path);
-  FEDMETA_RETURN_IF_ERROR(SyncFolder(FolderOf(options.path)));
-  return std::unique_ptr<OpeningLatch>(std::make_unique<FileLatch>(
-      options.path, std::move(file), static_cast<off_t>(end), std::move(openings)));
+  return std::unique_ptr<OpeningLatch>(
+      std::make_unique<FileLatch>(std::move(opened.lines), std::move(openings)));
 }
 
 }  // namespace fedmeta
