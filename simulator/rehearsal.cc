@@ -17,6 +17,7 @@
 #include "fedmeta/records/run_observer.h"
 #include "fedmeta/simulator/direct_link.h"
 #include "fedmeta/simulator/prepare.h"
+#include "fedmeta/site/policy.h"
 #include "fedmeta/site/site_control.h"
 
 namespace fedmeta {
@@ -178,13 +179,8 @@ Result<RehearsalResult> Rehearse(RehearsalOptions options) {
   site.data.emplace(experiment.data().name(),
                     SiteSource{.source = options.source, .role = v1::ROLE_TRAIN});
   // What the site's policy says is another question: `fedmeta site show` answers it.
-  v1::Policy policy;
-  policy.set_approve("any");
-  for (const char* purpose : {"train", "evaluate"}) policy.mutable_allow()->add_purposes(purpose);
-  policy.mutable_disclose()->set_metrics("aggregate");
-  policy.set_maximum_model_mib(kModelMib);
   SiteControl::Options allowed{
-      .policy = policy,
+      .policy = OpenPolicy(kModelMib),
       .hours = {},
       .state_dir = options.state_dir,
       .site = {.identity = {.federation = "rehearsal", .name = options.site},

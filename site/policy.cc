@@ -159,6 +159,15 @@ std::uint32_t MinimumCohort(const v1::Policy& policy, bool secure) {
   return secure ? kSecure : kPlain;
 }
 
+v1::Policy OpenPolicy(std::uint32_t maximum_model_mib) {
+  v1::Policy policy;
+  policy.set_approve("any");
+  for (const char* purpose : {"train", "evaluate"}) policy.mutable_allow()->add_purposes(purpose);
+  policy.mutable_disclose()->set_metrics("aggregate");
+  policy.set_maximum_model_mib(maximum_model_mib);
+  return policy;
+}
+
 Decision CheckProposal(const v1::Policy& policy, const SiteFacts& site, const Proposal& proposal) {
   return Rules(policy, site, proposal).First();
 }

@@ -26,6 +26,9 @@ Decision CheckProposal(const v1::Policy& policy, const SiteFacts& site, const Pr
 /// no round beyond the last, a purpose that the policy allows. Pure.
 Decision CheckPlan(const v1::Policy& policy, const Proposal& proposal, const RoundPlan& plan);
 
+/// Lets everything in, as a block does that says nothing but approve: any.
+v1::Policy OpenPolicy(std::uint32_t maximum_model_mib);
+
 /// Sites of a round, at least: as the policy says, else 4 with secure aggregation and 1 without.
 std::uint32_t MinimumCohort(const v1::Policy& policy, bool secure);
 

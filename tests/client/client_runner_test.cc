@@ -12,6 +12,7 @@
 #include "fedmeta/core/file.h"
 #include "fedmeta/privacy/contribution_codec.h"
 #include "fedmeta/protocol/round_plan.h"
+#include "fedmeta/site/policy.h"
 #include "fedmeta/site/site_control.h"
 
 namespace fedmeta {
@@ -128,15 +129,6 @@ class ClientRunnerTest : public testing::Test {
     return failures.front().failed();
   }
 
-  static v1::Policy AnyPolicy() {
-    v1::Policy policy;
-    policy.set_approve("any");
-    policy.mutable_allow()->add_purposes("train");
-    policy.mutable_allow()->add_purposes("evaluate");
-    policy.mutable_disclose()->set_metrics("aggregate");
-    policy.set_maximum_model_mib(1);
-    return policy;
-  }
   // Lines of outbound.jsonl about uploads.
   std::vector<nlohmann::json> Uploads() const {
     std::vector<nlohmann::json> uploads;
@@ -161,7 +153,7 @@ class ClientRunnerTest : public testing::Test {
     return {};
   }
 
-  v1::Policy policy_ = AnyPolicy();
+  v1::Policy policy_ = OpenPolicy(1);
   v1::Offer offer_;
   std::unique_ptr<SiteControl> control_;
   OpenedSource source_;

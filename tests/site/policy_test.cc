@@ -117,7 +117,7 @@ class PolicyTest : public testing::TestWithParam<Case> {};
 
 TEST_P(PolicyTest, NamesTheRuleThatForbidsIt) {
   const Case& c = GetParam();
-  v1::Policy policy = OpenPolicy();
+  v1::Policy policy = OpenPolicy(1);
   c.file(policy);
   Offering offering;
   c.offered(offering);
@@ -155,7 +155,7 @@ TEST_P(PlanPolicyTest, HoldsPlansToTheOffer) {
   v1::RoundPlan message = offering.Plan();
   GetParam().asked(message);
   const Decision decision =
-      CheckPlan(OpenPolicy(), offering.Make(), RoundPlan::Create(message).value());
+      CheckPlan(OpenPolicy(1), offering.Make(), RoundPlan::Create(message).value());
   EXPECT_EQ(decision.rule, GetParam().rule) << decision.reason;
   EXPECT_EQ(decision.allowed(), std::string(GetParam().rule).empty());
 }
@@ -163,7 +163,7 @@ INSTANTIATE_TEST_SUITE_P(Plans, PlanPolicyTest, testing::ValuesIn(kPlans),
                          [](const auto& tested) { return std::string(tested.param.name); });
 
 TEST(PlanPolicyTest, APurposeThatIsNotAllowed) {
-  v1::Policy policy = OpenPolicy();
+  v1::Policy policy = OpenPolicy(1);
   policy.mutable_allow()->clear_purposes();
   policy.mutable_allow()->add_purposes("evaluate");
   const Offering offering;

@@ -43,7 +43,7 @@ class SiteControlTest : public testing::Test {
   }
   std::string Rule() const { return control_->Standing().rule; }
 
-  v1::Policy policy_ = OpenPolicy();
+  v1::Policy policy_ = OpenPolicy(1);
   std::optional<DayHours> hours_;
   Offering offering_;
   TemporaryFolder folder_;

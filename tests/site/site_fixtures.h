@@ -78,17 +78,6 @@ struct Offering {
   }
 };
 
-/// Everything is allowed, as a block says that says nothing but approve: any.
-inline v1::Policy OpenPolicy() {
-  v1::Policy policy;
-  policy.set_approve("any");
-  policy.mutable_allow()->add_purposes("train");
-  policy.mutable_allow()->add_purposes("evaluate");
-  policy.mutable_disclose()->set_metrics("aggregate");
-  policy.set_maximum_model_mib(1);
-  return policy;
-}
-
 inline SiteFacts HeartSite(v1::Role role = v1::ROLE_TRAIN) {
   return {.identity = {.federation = "heart", .role = IdentityRole::kClient, .name = "site-1"},
           .data = {{"heart", role}}};
