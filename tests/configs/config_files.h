@@ -57,6 +57,17 @@ inline std::string Problems(const Error& error) {
   EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
   return error.message().substr(0, error.message().rfind('\n'));
 }
+/// The same of what was loaded from `folder`, without the folder's name.
+template <typename Loaded>
+std::string ProblemsIn(const std::filesystem::path& folder, const Loaded& loaded) {
+  if (loaded.ok()) return "no problem";
+  std::string text = Problems(loaded.error());
+  const std::string prefix = folder.string() + "/";
+  for (std::size_t at = text.find(prefix); at != std::string::npos; at = text.find(prefix)) {
+    text.erase(at, prefix.size());
+  }
+  return text;
+}
 inline std::string Problems(const std::string& yaml, std::vector<std::string> overrides = {}) {
   const auto result = Parse(yaml, std::move(overrides));
   return result.ok() ? "no problem" : Problems(result.error());

@@ -37,13 +37,7 @@ class PartyFiles : public ::testing::Test {
   }
   template <typename Loaded>
   std::string ProblemsOf(const Loaded& loaded) {
-    if (loaded.ok()) return "no problem";
-    std::string text = Problems(loaded.error());
-    const std::string folder = folder_.path().string() + "/";
-    for (std::size_t at = text.find(folder); at != std::string::npos; at = text.find(folder)) {
-      text.erase(at, folder.size());
-    }
-    return text;
+    return ProblemsIn(folder_.path(), loaded);
   }
   Loader::FileKind Kind(const std::string& yaml) {
     const auto kind = loader_.GuessKind(folder_.Write("k.yaml", yaml));
@@ -79,10 +73,10 @@ TEST_F(PartyFiles, AClientWithoutData) {
             "c.yaml:1:1: data needs at least one entry: By what experiments call data.name.");
 }
 TEST_F(PartyFiles, ASourceThatIsUnknown) {
-  EXPECT_EQ(
-      ProblemsOf(Client(With(kClient, "idx", "idy"))),
-      "c.yaml:7:20: data.heart.source.name must be one of command, csv, idx, npz, sinusoid, text, got "
-      "'idy'; did you mean 'idx'?");
+  EXPECT_EQ(ProblemsOf(Client(With(kClient, "idx", "idy"))),
+            "c.yaml:7:20: data.heart.source.name must be one of command, csv, idx, npz, sinusoid, "
+            "text, got "
+            "'idy'; did you mean 'idx'?");
 }
 TEST_F(PartyFiles, ARoleThatIsUnknown) {
   EXPECT_EQ(ProblemsOf(Client(With(kClient, "holdout", "hold-out"))),

@@ -13,16 +13,8 @@ class PolicyFile : public ::testing::Test {
     return loader_.LoadClient(
         folder_.Write("c.yaml", "data: {heart: {source: {name: sinusoid}}}\n" + block));
   }
-  /// Without the folder's name.
   std::string ProblemsOf(const std::string& block) {
-    const auto loaded = Client(block);
-    if (loaded.ok()) return "no problem";
-    std::string text = Problems(loaded.error());
-    const std::string folder = folder_.path().string() + "/";
-    for (std::size_t at = text.find(folder); at != std::string::npos; at = text.find(folder)) {
-      text.erase(at, folder.size());
-    }
-    return text;
+    return ProblemsIn(folder_.path(), Client(block));
   }
   TemporaryFolder folder_;
   const Loader loader_{BuiltinPluginTables()};

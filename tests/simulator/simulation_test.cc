@@ -187,22 +187,29 @@ class NanForOneClient final : public TaskGenerator {
   std::unique_ptr<TaskGenerator> inner_;
 };
 
-TEST(SimulationTest, AClientWithoutAFiniteUpdateIsDroppedAndNamed) {
+/// Where the clients that `chosen` names have updates that are not finite.
+LearnRegistries RegistriesWithNan(const std::function<bool(const std::string& client)>& chosen) {
   LearnRegistries registries = Registries();
   const SourceFactory builtin = registries.data.sources.at("sinusoid");
-  registries.data.sources["sinusoid"] = [builtin](const google::protobuf::Any& settings) {
+  registries.data.sources["sinusoid"] = [builtin, chosen](const google::protobuf::Any& settings) {
     Result<OpenedSource> source = builtin(settings);
     if (!source.ok()) return source;
-    source->generator = [inner = source->generator](
+    source->generator = [inner = source->generator, chosen](
                             const v1::Plugin& tasks, const std::string& client,
                             std::uint64_t seed) -> Result<std::unique_ptr<TaskGenerator>> {
       FEDMETA_ASSIGN_OR_RETURN(auto generator, inner(tasks, client, seed));
-      if (client == "site-02")
+      if (chosen(client))
         return std::unique_ptr<TaskGenerator>(new NanForOneClient(std::move(generator)));
       return generator;
     };
     return source;
   };
+  return registries;
+}
+
+TEST(SimulationTest, AClientWithoutAFiniteUpdateIsDroppedAndNamed) {
+  const LearnRegistries registries =
+      RegistriesWithNan([](const std::string& client) { return client == "site-02"; });
   Recorder recorder;
   const Result<RunSummary> summary =
       Simulate({"federation.cohort=7", "federation.minimum_cohort=6", "evaluation.baselines=[]"},
@@ -217,19 +224,7 @@ TEST(SimulationTest, AClientWithoutAFiniteUpdateIsDroppedAndNamed) {
 }
 
 TEST(SimulationTest, FailsWithFiguresWhenTooFewReport) {
-  LearnRegistries registries = Registries();
-  const SourceFactory builtin = registries.data.sources.at("sinusoid");
-  registries.data.sources["sinusoid"] = [builtin](const google::protobuf::Any& settings) {
-    Result<OpenedSource> source = builtin(settings);
-    if (!source.ok()) return source;
-    source->generator = [inner = source->generator](
-                            const v1::Plugin& tasks, const std::string& client,
-                            std::uint64_t seed) -> Result<std::unique_ptr<TaskGenerator>> {
-      FEDMETA_ASSIGN_OR_RETURN(auto generator, inner(tasks, client, seed));
-      return std::unique_ptr<TaskGenerator>(new NanForOneClient(std::move(generator)));
-    };
-    return source;
-  };
+  const LearnRegistries registries = RegistriesWithNan([](const std::string&) { return true; });
   Recorder recorder;
   const Result<RunSummary> summary = Simulate({"federation.retries=1"}, recorder, registries);
   ASSERT_TRUE(summary.ok()) << summary.error().message();
