@@ -1,5 +1,6 @@
 """Public tables of real sites: where they lie, how to get them, and what many runs of them say. Standard library only."""
 
+import argparse
 import csv
 import hashlib
 import json
@@ -14,6 +15,21 @@ import urllib.request
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 FEDMETA = pathlib.Path(os.environ.get("FEDMETA", REPOSITORY / "build/release/bin/fedmeta"))
 RESAMPLES = 4000
+
+
+def parser(doc, name, divided, tried):
+    """What every example is asked with. `divided`: what a seed divides; `tried`: the seeds that settings were tried out on."""
+    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs") / name)
+    made.add_argument("--seeds", type=int, default=20, help=f"divisions of {divided}")
+    made.add_argument("--first-seed", type=int, default=101, help=f"settings of {name}.yaml were tried out on {tried}")
+    made.add_argument("--jobs", type=int, default=os.cpu_count())
+    made.add_argument("--fetch", action="store_true", help="download the data first, and check it")
+    return made
+
+
+def seeds(args):
+    return f"seed={args.first_seed}..{args.first_seed + args.seeds - 1}"
 
 
 def data_root():

@@ -9,12 +9,10 @@ Prints tables and writes tables.json.
 Exit code: 0 done; 2 the data is not there (it says how to get it); else that of fedmeta.
 """
 
-import argparse
 import collections
 import csv
 import json
 import math
-import os
 import pathlib
 import re
 import sys
@@ -72,13 +70,8 @@ def report(chosen):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/banks"))
-    parser.add_argument("--seeds", type=int, default=20, help="divisions of every bank's loans")
-    parser.add_argument("--first-seed", type=int, default=101, help="settings of banks.yaml were tried out on 1 to 3")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser = tables.parser(__doc__, "banks", "every bank's loans", "1 to 3")
     parser.add_argument("--few", action="store_true", help="leave the small banks out instead, with 5 to 19 loans")
-    parser.add_argument("--fetch", action="store_true", help="download the table first, and check it")
     parser.add_argument("--from", dest="source", default=SOURCE, help="where --fetch looks")
     args = parser.parse_args()
     folder = tables.data_root() / "sba_loans"
@@ -87,16 +80,15 @@ def main():
     tables.require(folder, SUMS, f"{pathlib.Path(sys.argv[0])} --fetch")
     sites = (args.out / "sites").resolve()
     names = write_banks(folder / next(iter(SUMS)), sites)
-    seeds = f"seed={args.first_seed}..{args.first_seed + args.seeds - 1}"
     if args.few:
         print(f"{len(names['large'])} banks train, {len(names['small'])} small ones are left out, {args.seeds} divisions of their loans\n")
         out = args.out / "few"
-        tables.sweep(HERE / "banks.yaml", [seeds, files(sites, names["large"] + names["small"]), "federation.cohort=19"], out, args.jobs)
+        tables.sweep(HERE / "banks.yaml", [tables.seeds(args), files(sites, names["large"] + names["small"]), "federation.cohort=19"], out, args.jobs)
     else:
         print(f"One of {len(names['large'])} banks left out, {args.seeds} divisions of the loans\n")
         out = args.out / "leave-one-out"
         held_out = "data.partition.holdout_sites=" + ",".join(f"[{name}]" for name in names["large"])
-        tables.sweep(HERE / "banks.yaml", [seeds, files(sites, names["large"]), held_out], out, args.jobs)
+        tables.sweep(HERE / "banks.yaml", [tables.seeds(args), files(sites, names["large"]), held_out], out, args.jobs)
     result = report(tables.tuned(out, AS_TRAINED))
     (out / "tables.json").write_text(json.dumps(result, indent=2) + "\n")
 

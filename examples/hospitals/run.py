@@ -12,7 +12,6 @@ In 2 and 3 settings are chosen on validation patients of the hospitals. Prints t
 Exit code: 0 done; 2 the data is not there (it says how to get it); else that of fedmeta.
 """
 
-import argparse
 import itertools
 import json
 import os
@@ -51,13 +50,9 @@ def run_sweep(args, settings, out):
     tables.sweep(HERE / "hospitals.yaml", settings + quick, out, args.jobs)
 
 
-def seeds(args):
-    return f"seed={args.first_seed}..{args.first_seed + args.seeds - 1}"
-
-
 def leave_one_out(args):
     out = args.out / "leave-one-out"
-    run_sweep(args, [seeds(args), holdouts()], out)
+    run_sweep(args, [tables.seeds(args), holdouts()], out)
     records = tables.read_runs(out)
 
     def validation(seed, site):
@@ -104,13 +99,8 @@ def save(args, result):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/hospitals"))
-    parser.add_argument("--seeds", type=int, default=20, help="divisions of every hospital's rows")
-    parser.add_argument("--first-seed", type=int, default=101, help="settings of hospitals.yaml were tried out on 1 to 4")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser = tables.parser(__doc__, "hospitals", "every hospital's rows", "1 to 4")
     parser.add_argument("--quick", action="store_true", help="two rounds and few settings: whether it runs, not what it is worth")
-    parser.add_argument("--fetch", action="store_true", help="download the four files first, and check them")
     parser.add_argument("--from", dest="source", default=SOURCE, help="where --fetch looks")
     args = parser.parse_args()
     folder = tables.data_root() / "heart_disease"
@@ -121,14 +111,14 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     result = {"leave one hospital out": leave_one_out(args)}
     print(f"All four train, {args.seeds} divisions of the patients\n")
-    result["all four train"] = all_train(args, "all-train", [seeds(args)])
+    result["all four train"] = all_train(args, "all-train", [tables.seeds(args)])
     if not (folder / FLAMBY).exists():
         print(f"FLamby's division: skipped, {folder / FLAMBY} is not there (columns name, row_in_file, set; from FLamby's repository)")
         save(args, result)
         return
     print(f"All four train, FLamby's division, {args.seeds} seeds\n")
     sites = write_flamby(folder, (args.out / "flamby-sites").resolve())
-    result["FLamby's division"] = all_train(args, "flamby", [seeds(args), sites, "data.tasks.test_fraction=0"])
+    result["FLamby's division"] = all_train(args, "flamby", [tables.seeds(args), sites, "data.tasks.test_fraction=0"])
     save(args, result)
 
 

@@ -90,30 +90,40 @@ class ScorerTest : public ::testing::Test {
     return {flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel()};
   }
 
+  /// A small network on the inputs that Table() becomes, exported and loaded.
+  struct TableScorer {
+    std::shared_ptr<const Dataset> table;
+    std::int64_t inputs;
+    std::unique_ptr<Model> model;
+    std::vector<float> parameters;
+    Scorer scorer;
+  };
+  TableScorer LoadTable(const Calibration& calibration, const std::string& description) {
+    const auto table = Table();
+    const std::int64_t inputs = table->example_shape().front();
+    v1::MlpSettings settings;
+    settings.add_hidden(5);
+    auto model = MustMake(PluginOf("mlp", settings), {.input_shape = {inputs}, .outputs = 2});
+    std::vector<float> parameters = Parameters(*model);
+    const v1::Dictionary dictionary = Hearts();
+    Scorer scorer = MustLoad({.model = *model,
+                              .tensors = model->tensors(),
+                              .values = parameters,
+                              .example_shape = {inputs},
+                              .dictionary = dictionary,
+                              .encodings = table->encodings(),
+                              .calibration = calibration,
+                              .labels = {"no", "yes"},
+                              .description = description});
+    return {table, inputs, std::move(model), std::move(parameters), std::move(scorer)};
+  }
+
   const TemporaryFolder folder_;
 };
 
-v1::Plugin Network() {
-  v1::MlpSettings settings;
-  settings.add_hidden(5);
-  return PluginOf("mlp", settings);
-}
-
 TEST_F(ScorerTest, RawRowsGiveWhatTheEncodedTableGives) {
-  const auto table = Table();
-  const v1::Dictionary dictionary = Hearts();
-  const std::int64_t inputs = table->example_shape().front();
-  const auto model = MustMake(Network(), {.input_shape = {inputs}, .outputs = 2});
-  const std::vector<float> parameters = Parameters(*model);
-  Scorer scorer = MustLoad({.model = *model,
-                            .tensors = model->tensors(),
-                            .values = parameters,
-                            .example_shape = {inputs},
-                            .dictionary = dictionary,
-                            .encodings = table->encodings(),
-                            .calibration = {.temperature = 2, .intercepts = {0.25, -0.5}},
-                            .labels = {"no", "yes"},
-                            .description = "{}"});
+  auto [table, inputs, model, parameters, scorer] =
+      LoadTable({.temperature = 2, .intercepts = {0.25, -0.5}}, "{}");
   const std::vector<float> rows = {201.7F, 1, 51, kNone, kNone, 37.25F, 333.3F, 0, 62};
   const std::vector<float> scored = scorer.Score(rows, 3).value();
   std::vector<float> encoded(static_cast<std::size_t>(3 * inputs));
@@ -132,18 +142,7 @@ TEST_F(ScorerTest, RawRowsGiveWhatTheEncodedTableGives) {
 }
 
 TEST_F(ScorerTest, WhatIsOutOfRangeOrUnknownCountsAsMissing) {
-  const auto table = Table();
-  const v1::Dictionary dictionary = Hearts();
-  const std::int64_t inputs = table->example_shape().front();
-  const auto model = MustMake(Network(), {.input_shape = {inputs}, .outputs = 2});
-  const std::vector<float> parameters = Parameters(*model);
-  Scorer scorer = MustLoad({.model = *model,
-                            .tensors = model->tensors(),
-                            .values = parameters,
-                            .example_shape = {inputs},
-                            .dictionary = dictionary,
-                            .encodings = table->encodings(),
-                            .labels = {"no", "yes"}});
+  Scorer scorer = LoadTable({}, "").scorer;
   const auto score = [&](std::vector<float> row) { return scorer.Score(row, 1).value(); };
   EXPECT_EQ(score({kNone, kNone, 40}), score({701, 2, 40}));
   EXPECT_EQ(score({kNone, kNone, 40}), score({49, 0.5F, 40}));
