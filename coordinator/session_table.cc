@@ -225,21 +225,28 @@ bool SessionTable::MayDownload(const ClientId& client, const Digest& digest) con
   return plan.state_hash() == digest || plan.assignment_hash() == digest;
 }
 
-void SessionTable::GivePlan(const std::vector<ClientId>& clients, const RoundPlan& plan) {
+template <typename Change>
+void SessionTable::ChangeEach(const std::vector<ClientId>& clients, const Change& change) {
   Answers answers;
   {
     const std::lock_guard lock(mutex_);
     for (const ClientId& client : clients) {
       const auto found = sessions_.find(client);
       if (found == sessions_.end()) continue;
-      found->second.plan = plan;
-      found->second.step.reset();
-      found->second.answered = false;
-      found->second.offered_anew = true;
+      change(found->second);
       Deliver(client, found->second, answers);
     }
   }
   Give(std::move(answers));
+}
+
+void SessionTable::GivePlan(const std::vector<ClientId>& clients, const RoundPlan& plan) {
+  ChangeEach(clients, [&](Session& session) {
+    session.plan = plan;
+    session.step.reset();
+    session.answered = false;
+    session.offered_anew = true;
+  });
 }
 
 void SessionTable::Answered(const ClientId& client, const RoundKey& key) {
@@ -266,17 +273,7 @@ void SessionTable::AnsweredPhase(const ClientId& client, const RoundKey& key,
 
 void SessionTable::GivePhase(const std::vector<ClientId>& clients,
                              const v1::PhaseRequest& request) {
-  Answers answers;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const ClientId& client : clients) {
-      const auto found = sessions_.find(client);
-      if (found == sessions_.end()) continue;
-      found->second.step = request;
-      Deliver(client, found->second, answers);
-    }
-  }
-  Give(std::move(answers));
+  ChangeEach(clients, [&](Session& session) { session.step = request; });
 }
 
 void SessionTable::Close(const std::vector<ClientId>& clients, const RoundKey& key, bool counted,

@@ -123,6 +123,9 @@ class SessionTable {
   using Answers = std::vector<Answer>;
 
   void Deliver(const ClientId& client, Session& session, Answers& answers);
+  /// Changes the sessions of those who are here, and delivers what that gives them.
+  template <typename Change>
+  void ChangeEach(const std::vector<ClientId>& clients, const Change& change);
   void AddLastCounted(const ClientId& client, v1::Instruction& instruction) const;
   static void Give(Answers answers);
 
