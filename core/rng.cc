@@ -8,6 +8,7 @@
 #include "fedmeta/core/check.h"
 #include "fedmeta/core/digest.h"
 #include "fedmeta/core/philox.h"
+#include "fedmeta/core/uniform_below.h"
 
 namespace fedmeta {
 namespace {
@@ -59,14 +60,7 @@ std::uint64_t Rng::Next64() {
 
 double Rng::Uniform() { return static_cast<double>(Next64() >> 11) * 0x1.0p-53; }
 
-std::uint64_t Rng::Below(std::uint64_t bound) {
-  FEDMETA_CHECK(bound > 0);
-  const std::uint64_t limit = -bound % bound;  // 2^64 mod bound
-  for (;;) {
-    const std::uint64_t draw = Next64();
-    if (draw >= limit) return draw % bound;
-  }
-}
+std::uint64_t Rng::Below(std::uint64_t bound) { return UniformBelow(*this, bound); }
 
 double Rng::Normal() {
   const double u = 1.0 - Uniform();

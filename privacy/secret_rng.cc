@@ -9,6 +9,7 @@
 #include <openssl/crypto.h>
 
 #include "fedmeta/core/check.h"
+#include "fedmeta/core/uniform_below.h"
 
 namespace fedmeta {
 namespace {
@@ -55,13 +56,6 @@ std::uint64_t SecretRng::Next64() {
   return word;
 }
 
-std::uint64_t SecretRng::Below(std::uint64_t bound) {
-  FEDMETA_CHECK(bound > 0);
-  const std::uint64_t limit = -bound % bound;  // 2^64 mod bound
-  for (;;) {
-    const std::uint64_t draw = Next64();
-    if (draw >= limit) return draw % bound;
-  }
-}
+std::uint64_t SecretRng::Below(std::uint64_t bound) { return UniformBelow(*this, bound); }
 
 }  // namespace fedmeta
