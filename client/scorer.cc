@@ -220,8 +220,8 @@ class Scorer::Implementation {
  public:
   Implementation(jit::Module module, std::string description)
       : module_(std::move(module)), description_(std::move(description)) {
-    for (const std::string& label : module_.attr("labels").to<c10::List<std::string>>())
-      labels_.push_back(label);
+    const at::IValue labels = module_.attr("labels");
+    for (const at::IValue& label : labels.toListRef()) labels_.push_back(label.toStringRef());
     if (module_.hasattr("columns")) {
       shape_ = {static_cast<std::int64_t>(module_.attr("columns").toListRef().size())};
     } else {
