@@ -4,7 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "fedmeta/configs/schema.h"
+#include "fedmeta/configs/plugin_keys.h"
+#include "fedmeta/records/words.h"
 
 namespace fedmeta {
 namespace {
@@ -26,18 +27,16 @@ nlohmann::json MethodJson(const MethodSummary& method) {
           {"cells", cells}};
 }
 
+std::string ShotsOf(const v1::Plugin& tasks) {
+  if (tasks.name() == "regression") return "task";
+  return PluginKeys(tasks.settings()).Text("shots") == "rows" ? "rows" : "class";
+}
+
 }  // namespace
 
 std::string DescribeAlgorithm(const v1::Plugin& algorithm) {
-  const auto settings = Unpack(algorithm.settings());
-  if (settings == nullptr) return algorithm.name();
-  const auto* field = settings->GetDescriptor()->FindFieldByName("adaptation_steps");
-  if (field == nullptr || field->is_repeated() ||
-      field->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_UINT32) {
-    return algorithm.name();
-  }
-  const std::uint32_t steps = settings->GetReflection()->GetUInt32(*settings, field);
-  return algorithm.name() + ", " + std::to_string(steps) + (steps == 1 ? " step" : " steps");
+  const auto steps = PluginKeys(algorithm.settings()).Whole("adaptation_steps");
+  return steps ? algorithm.name() + ", " + Counted(*steps, "step", "steps") : algorithm.name();
 }
 
 RunHeading MakeHeading(const v1::Experiment& experiment, std::span<const Leg> legs,
@@ -53,7 +52,8 @@ RunHeading MakeHeading(const v1::Experiment& experiment, std::span<const Leg> le
           .holdout_clients = partition.holdout_clients(),
           .cohort = experiment.federation().cohort(),
           .out = out.string(),
-          .classification = experiment.data().tasks().name() != "regression"};
+          .classification = experiment.data().tasks().name() != "regression",
+          .shots_of = ShotsOf(experiment.data().tasks())};
 }
 
 int FinishRun(const RunSummary& summary, bool json) {

@@ -311,8 +311,7 @@ std::vector<std::string> ComparisonTable(const RunHeading& heading, const RunSum
             : Counted(summary.main.cells.front().clients,
                       heading.holdout_clients > 0 ? "held-out client" : "client",
                       heading.holdout_clients > 0 ? "held-out clients" : "clients");
-    lines.push_back(clients + ", " + Counted(shot, "example", "examples") +
-                    (heading.classification ? " a class" : " a task"));
+    lines.push_back(clients + ", " + ShotsText(shot, heading.shots_of));
     lines.push_back(PadRight(heading.classification ? "  accuracy after" : "  loss after", kLabel));
     for (const std::uint32_t step : shown)
       lines.back() += PadLeft(std::to_string(step) + (step == 1 ? " step" : " steps"), kColumn);

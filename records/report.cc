@@ -101,7 +101,7 @@ Result<std::string> MakeReport(const std::filesystem::path& run_dir,
   html += Facts(data, result);
   html += "<p class=\"privacy\">Privacy: " + AggregationText(data) + ", " +
           Escaped(DifferentialPrivacyText(data)) + ". " + WhatIsSeen(data) + "</p>\n";
-  html += WorthSection(data) + SitesSection(data) + ExamplesSection(data);
+  html += WorthSection(data) + ScoresSection(data) + SitesSection(data) + ExamplesSection(data);
   html += ConvergenceSection(data) + ParticipationSection(data) + TimeSection(data) +
           BytesSection(data) + PrivacySection(data);
   return html + Appendix(data) + "</main></body></html>\n";

@@ -104,6 +104,12 @@ FinalCell ParseCell(const ordered_json& object, bool tuned) {
     cell.accuracy_std = value;
   if (const double value = Number(object, "accuracy_worst_decile"); std::isfinite(value))
     cell.accuracy_worst_decile = value;
+  cell.scores = {.auc = Number(object, "auc_mean"),
+                 .auc_worst = Number(object, "auc_worst"),
+                 .log_loss = Number(object, "log_loss_mean"),
+                 .log_loss_worst = Number(object, "loss_worst"),
+                 .brier = Number(object, "brier_mean"),
+                 .calibration_error = Number(object, "ece")};
   return cell;
 }
 
@@ -228,6 +234,8 @@ Result<ReportData> ReadReportData(const std::filesystem::path& run_dir,
   data.model = Text(*manifest, "model");
   data.algorithm = Text(*manifest, "algorithm");
   data.classification = Text(*manifest, "objective") != "regression";
+  data.shots_of = Text(*manifest, "shots_of");
+  if (data.shots_of.empty()) data.shots_of = data.classification ? "class" : "task";
   data.live = Text(*manifest, "mode") == "live";
   data.clients = Whole<std::uint32_t>(*manifest, "clients");
   data.holdout_clients = Whole<std::uint32_t>(*manifest, "holdout_clients");

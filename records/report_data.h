@@ -43,6 +43,7 @@ struct ReportData {
   std::string experiment_yaml;
   std::string main_leg;  ///< chosen by validation, or the first one of a run without summary
   bool classification = true, live = false;
+  std::string shots_of;  ///< as in RunHeading
   std::uint32_t clients = 0, holdout_clients = 0, cohort = 0;
   std::uint64_t seed = 0, rounds_planned = 0, parameters = 0;
   std::string model, algorithm;

@@ -22,7 +22,7 @@ std::string Sites(const ReportData& data, std::uint64_t count) {
                                   : Counted(count, "site", "sites");
 }
 std::string Examples(const ReportData& data, std::uint32_t shots) {
-  return Counted(shots, "example", "examples") + (data.classification ? " a class" : " a task");
+  return ShotsText(shots, data.shots_of);
 }
 
 const FinalCell* FindCell(const MethodSummary& method, std::uint32_t shots, bool tuned,

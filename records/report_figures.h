@@ -19,7 +19,7 @@ std::string Figure(const ReportData& data, double value);
 std::string Measured(const ReportData& data, double value);
 /// "20 held-out sites".
 std::string Sites(const ReportData& data, std::uint64_t count);
-/// "5 examples a class".
+/// "5 examples a class"; see ShotsText.
 std::string Examples(const ReportData& data, std::uint32_t shots);
 
 bool HasFinalFigures(const ReportData& data);  ///< false without a summary

@@ -1,6 +1,7 @@
 #include "fedmeta/records/report_outcome.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "fedmeta/core/text.h"
@@ -13,6 +14,7 @@ namespace fedmeta {
 namespace {
 
 constexpr char kQuestionWorth[] = "Is federating worth it?";
+constexpr char kQuestionScores[] = "How good are the probabilities?";
 constexpr char kQuestionSites[] = "Is any site worse off than alone?";
 constexpr char kQuestionExamples[] = "How little data does a new site need?";
 constexpr std::size_t kDrawnSites = 40;
@@ -65,6 +67,28 @@ std::string StepsTable(const ReportData& data, std::uint32_t shots) {
     rows.push_back(std::move(row));
   }
   return HtmlTable(header, rows);
+}
+
+bool HasScores(const ReportData& data, const FinalCell* cell) {
+  return data.classification && cell != nullptr && cell->scores &&
+         std::isfinite(cell->scores->brier);
+}
+
+std::string ScoresTable(const ReportData& data, std::uint32_t shots) {
+  std::vector<TableRow> rows;
+  for (const auto& [method, color] : Methods(data)) {
+    const FinalCell* cell = AdaptedCell(*method, shots);
+    if (!HasScores(data, cell)) continue;
+    const ProbabilityScores& of = *cell->scores;
+    rows.push_back({{MethodName(method->method), Fixed(of.auc, 3), Fixed(of.auc_worst, 3),
+                     Fixed(of.log_loss, 3), Fixed(of.log_loss_worst, 3), Fixed(of.brier, 3),
+                     Fixed(of.calibration_error, 3)},
+                    color});
+  }
+  if (rows.empty()) return "";
+  return HtmlTable({Examples(data, shots) + ", adapted:", "AUC", "of the worst site", "log-loss",
+                    "of the worst site", "Brier score", "calibration error"},
+                   rows);
 }
 
 struct SiteFigures {
@@ -130,6 +154,18 @@ std::string WorthSection(const ReportData& data) {
   return HtmlSection(kQuestionWorth, answer, charts + HtmlCaption(caption), tables);
 }
 
+std::string ScoresSection(const ReportData& data) {
+  if (!HasFinalFigures(data)) return "";
+  std::string tables;
+  for (const std::uint32_t shot : AllShots(data.summary->main)) tables += ScoresTable(data, shot);
+  if (tables.empty()) return "";
+  return HtmlSection(kQuestionScores,
+                     "Adapted models, with steps and rate chosen on validation. Means over sites; "
+                     "the area under the ROC curve (AUC) over those that have both classes. Of "
+                     "log-loss, Brier score and calibration error less is better.",
+                     "", tables);
+}
+
 std::string SitesSection(const ReportData& data) {
   if (!HasFinalFigures(data)) return HtmlSection(kQuestionSites, NoFinalFigures(data), "", "");
   const std::uint32_t shots = data.summary->main.cells.front().shots;
@@ -191,7 +227,7 @@ std::string ExamplesSection(const ReportData& data) {
   LineChart chart{
       .title = "By examples at the new site",
       .show_title = false,
-      .x_title = data.classification ? "examples a class" : "examples a task",
+      .x_title = data.shots_of == "rows" ? "rows" : "examples a " + data.shots_of,
       .y_title = data.classification ? "accuracy after adaptation, %" : "loss after adaptation",
       .x_ticks = {},
       .percent = data.classification,
@@ -201,7 +237,7 @@ std::string ExamplesSection(const ReportData& data) {
   std::vector<std::string> header = {"after adaptation"};
   for (const std::uint32_t shot : shots) {
     chart.x_ticks.push_back({position++, std::to_string(shot)});
-    header.push_back(Counted(shot, "example", "examples"));
+    header.push_back(Examples(data, shot));
   }
   std::vector<TableRow> rows;
   for (const auto& [method, color] : Methods(data)) {

@@ -13,6 +13,8 @@ namespace fedmeta {
 RunResult Outcome(const ReportData& data);
 /// Accuracy against adaptation steps, with the baselines.
 std::string WorthSection(const ReportData& data);
+/// AUC, log-loss, Brier score and calibration of the adapted models; empty where there are none.
+std::string ScoresSection(const ReportData& data);
 /// Before and after, per site.
 std::string SitesSection(const ReportData& data);
 /// Accuracy against examples at the new site.

@@ -116,6 +116,7 @@ class RunFolderOnDisk final : public RunFolder {
     manifest_["model"] = heading.model;
     manifest_["algorithm"] = heading.algorithm;
     manifest_["objective"] = heading.classification ? "classification" : "regression";
+    manifest_["shots_of"] = heading.shots_of;
     manifest_["parameters"] = heading.parameters;
     manifest_["clients"] = heading.clients;
     manifest_["holdout_clients"] = heading.holdout_clients;

@@ -19,6 +19,8 @@ struct RunHeading {
   std::string out = {};
   bool live = false;
   bool classification = true;  ///< false: regression; losses only, no accuracies
+  /// What a number of shots counts: examples of each "class", of a "task", or "rows" of a table.
+  std::string shots_of = "class";
 };
 
 /// Hears what happens in a run, in order, on one thread. Implementations: the run folder, the

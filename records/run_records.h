@@ -67,6 +67,14 @@ struct ClientFigures {
   std::string client = {};
   MetricSums sums = {};
 };
+
+/// How good a classifier's probabilities are; NaN where nothing was counted.
+struct ProbabilityScores {
+  double auc = 0, auc_worst = 0;  ///< mean over the clients that have both classes; of one client
+  double log_loss = 0, log_loss_worst = 0;
+  double brier = 0, calibration_error = 0;
+};
+
 /// Means over evaluated clients at one (shots, steps), at the learning rate that validation chose
 /// for it.
 struct FinalCell {
@@ -81,6 +89,8 @@ struct FinalCell {
   double diverged_share = 0;
   MetricSums sums = {};                       ///< of the cell, over all clients
   std::vector<ClientFigures> disclosed = {};  ///< in the order of their names
+  /// Read from a summary, which holds them in place of `sums` and `disclosed`.
+  std::optional<ProbabilityScores> scores = {};
 };
 struct MethodSummary {
   std::string method = {}, leg = {};  ///< the leg that validation chose

@@ -22,6 +22,13 @@ std::string Counted(std::uint64_t count, const std::string& singular, const std:
   return FormatCount(count) + " " + (count == 1 ? singular : plural);
 }
 
+std::string ShotsText(std::uint64_t shots, const std::string& shots_of) {
+  const bool rows = shots_of == "rows";
+  if (shots == 0) return rows ? "all support rows" : "all support examples";
+  if (rows) return Counted(shots, "row", "rows");
+  return Counted(shots, "example", "examples") + " a " + shots_of;
+}
+
 std::string Fixed(double value, int digits) {
   if (!std::isfinite(value)) return "-";
   char text[64];

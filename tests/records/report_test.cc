@@ -159,6 +159,22 @@ TEST_F(ReportTest, AWorseMethodIsSaidPlainly) {
                                         HasSubstr("the baseline is better")));
 }
 
+TEST_F(ReportTest, ATableTellsHowGoodItsProbabilitiesAre) {
+  const std::string page = Page({.rounds = 20, .scores = true});
+  EXPECT_EQ(NestingError(page), "");
+  const std::size_t at = page.find("How good are the probabilities?");
+  ASSERT_NE(at, std::string::npos);
+  const std::string section = page.substr(at, page.find("</section>", at) - at);
+  EXPECT_THAT(section, AllOf(HasSubstr("1 row, adapted:"), HasSubstr("5 rows, adapted:"),
+                             HasSubstr("<td>0.815</td><td>0.604</td>"),
+                             HasSubstr("<td>0.142</td><td>0.050</td>")));
+  EXPECT_THAT(Outcome().sentence, HasSubstr("with 1 row, "));
+}
+
+TEST_F(ReportTest, WithoutProbabilitiesThereIsNoSectionOfThem) {
+  EXPECT_THAT(Page({.rounds = 20}), Not(HasSubstr("How good are the probabilities?")));
+}
+
 TEST_F(ReportTest, InRegressionLessLossIsBetter) {
   const std::string page = Page({.rounds = 20, .classification = false, .advantage = 0.12});
   EXPECT_EQ(NestingError(page), "");

@@ -64,6 +64,20 @@ FinalCell Final(const SampleRun& run, int method, std::uint64_t round, std::uint
     }
   }
   cell.loss_mean = loss;
+  if (run.scores) {
+    cell.sums = {.examples = 60,
+                 .clients = 12,
+                 .mean_brier = 12 * 0.142,
+                 .mean_auc = 8 * 0.815,
+                 .auc_clients = 8,
+                 .bin_examples = {60},
+                 .bin_predicted = {15},
+                 .bin_observed = {12}};
+    for (const double area : {0.9, 0.604}) {
+      cell.disclosed.push_back(
+          {.client = {}, .sums = {.clients = 1, .mean_auc = area, .auc_clients = 1}});
+    }
+  }
   if (accuracies.size() >= 2) {
     double squares = 0;
     for (const double accuracy : accuracies) squares += std::pow(accuracy - cell.accuracy_mean, 2);
@@ -103,7 +117,10 @@ RunHeading SampleHeading(const SampleRun& run) {
           .cohort = std::min(run.sites, 8u),
           .out = "runs/fashion-maml-20261124T184152Z",
           .live = !run.disclosed,
-          .classification = run.classification};
+          .classification = run.classification,
+          .shots_of = run.scores           ? "rows"
+                      : run.classification ? "class"
+                                           : "task"};
 }
 
 RoundRecord SampleRound(const SampleRun& run, std::uint64_t round) {

@@ -18,6 +18,7 @@ struct SampleRun {
   bool classification = true;
   bool disclosed = true;    ///< per-client records
   double advantage = 0.12;  ///< of the main method
+  bool scores = false;      ///< of a table: AUC and calibration of final figures, shots in rows
 };
 
 RunHeading SampleHeading(const SampleRun& run);
