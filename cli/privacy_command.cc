@@ -89,6 +89,12 @@ Status TakeExperiment(const PluginTables& tables, PrivacyOptions& options, Plan&
   plan.assumptions.push_back("rounds are " + std::to_string(experiment->federation().rounds()) +
                              " of each of the methods that train, without retries");
   plan.assumptions.push_back(kClientUnit);
+  FEDMETA_ASSIGN_OR_RETURN(const std::optional<PrivacyAccount> account,
+                           PrivacyAccount::Of(*experiment));
+  if (account) {
+    const std::vector<std::string>& noise = account->noise_assumptions();
+    plan.assumptions.insert(plan.assumptions.end(), noise.begin(), noise.end());
+  }
   if (const std::uint32_t cohort = experiment->federation().cohort(); cohort < kFewClients) {
     plan.assumptions.push_back(
         "with " + std::to_string(cohort) +

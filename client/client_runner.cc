@@ -16,6 +16,7 @@
 #include "fedmeta/client/site_records.h"
 #include "fedmeta/client/trainer.h"
 #include "fedmeta/core/bytes.h"
+#include "fedmeta/privacy/private_sum.h"
 #include "fedmeta/privacy/record_account.h"
 #include "fedmeta/privacy/secret_rng.h"
 #include "fedmeta/protocol/phases.h"
@@ -244,8 +245,13 @@ class ClientRunner::Implementation {
       return Error(ErrorCode::kFailedPrecondition,
                    "secure aggregation: this process holds no update");
     }
+    if (request.phase() == kAdvertisePhase) {
+      FEDMETA_RETURN_IF_ERROR(CheckSessionBudget(*member, request));
+    }
     FEDMETA_ASSIGN_OR_RETURN(SecureMember::Answer answer, member->Handle(request));
     if (!answer.upload.empty()) {
+      // Whether the session is opened is for others to decide.
+      FEDMETA_RETURN_IF_ERROR(ChargeSum(*member->plan(), request.key().session()));
       const Status uploaded = Upload(*member->plan(), request.key(), answer.upload, stop);
       // A session that ended meanwhile is the coordinator's news, not ours.
       if (!uploaded.ok() && uploaded.error().code() == ErrorCode::kFailedPrecondition) return {};
@@ -306,13 +312,13 @@ class ClientRunner::Implementation {
     if (!latest_.result.next_kept.empty()) {
       FEDMETA_RETURN_IF_ERROR(kept_.Stage(plan.key(), latest_.result.next_kept));
     }
-    FEDMETA_RETURN_IF_ERROR(ChargeSum(plan));
     const v1::Assignment& assignment = legs_.at(plan.assignment_hash()).runtime->assignment;
     if (assignment.has_secure()) {
-      FEDMETA_RETURN_IF_ERROR(
-          secure_->Hold(assignment.data(), plan, assignment, latest_.result.encoded));
+      FEDMETA_RETURN_IF_ERROR(secure_->Hold(assignment.data(), plan, assignment,
+                                            latest_.result.encoded, latest_.result.noise));
       return Reply(plan, plan.message().key(), std::string(kTrainedPhase), {}, stop);
     }
+    FEDMETA_RETURN_IF_ERROR(ChargeSum(plan));
     heartbeat.SetPhase("uploading");
     return Upload(plan, plan.message().key(), latest_.result.payload, stop);
   }
@@ -338,13 +344,26 @@ class ClientRunner::Implementation {
     return std::optional(std::move(charge));
   }
 
-  /// Modes central and distributed: each attempt may come out, also with a result that was sent
-  /// before.
-  Status ChargeSum(const RoundPlan& plan) {
-    const auto leg = legs_.find(plan.assignment_hash());
-    if (leg == legs_.end()) return {};
-    FEDMETA_ASSIGN_OR_RETURN(const std::optional<SiteCharge> charge, ChargeOf(plan, leg->second));
-    return charge && charge->terms.mode() != "local" ? Charge(*charge) : Status();
+  /// Modes central and distributed: each attempt may come out, and under secure aggregation each
+  /// session, also with a result that was sent before. Others cost nothing.
+  Result<std::optional<SiteCharge>> ChargeOfSum(const RoundPlan& plan,
+                                                std::uint32_t session) const {
+    FEDMETA_ASSIGN_OR_RETURN(std::optional<SiteCharge> charge,
+                             ChargeOf(plan, legs_.at(plan.assignment_hash())));
+    if (!charge || !HidesClients(charge->terms)) return std::optional<SiteCharge>();
+    charge->key.session = session;
+    return charge;
+  }
+  Status ChargeSum(const RoundPlan& plan, std::uint32_t session = 0) {
+    FEDMETA_ASSIGN_OR_RETURN(const std::optional<SiteCharge> charge, ChargeOfSum(plan, session));
+    return charge ? Charge(*charge) : Status();
+  }
+  /// Before this site joins a session.
+  Status CheckSessionBudget(const SecureMember& member, const v1::PhaseRequest& request) {
+    if (member.plan() == nullptr) return {};
+    FEDMETA_ASSIGN_OR_RETURN(const std::optional<SiteCharge> charge,
+                             ChargeOfSum(*member.plan(), request.key().session()));
+    return charge ? CheckBudget(*charge) : Status();
   }
 
   Status CheckBudget(const SiteCharge& charge) {

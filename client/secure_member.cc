@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "fedmeta/privacy/secret_rng.h"
 #include "fedmeta/protocol/phases.h"
 
 namespace fedmeta {
@@ -11,11 +12,12 @@ Result<SecureMember> SecureMember::Create(SecureClient::Options options) {
   return SecureMember(std::move(client));
 }
 
-void SecureMember::Hold(const RoundPlan& plan, const v1::Assignment& assignment,
-                        RingVector encoded) {
+void SecureMember::Hold(const RoundPlan& plan, const v1::Assignment& assignment, RingVector encoded,
+                        std::optional<LocalNoise> noise) {
   held_ = Held{.plan = plan,
                .model_hash = ModelHash(QuestionHash(assignment), plan.message()),
-               .encoded = std::move(encoded)};
+               .encoded = std::move(encoded),
+               .noise = std::move(noise)};
 }
 
 Result<SecureMember::Answer> SecureMember::Handle(const v1::PhaseRequest& request) {
@@ -45,9 +47,20 @@ Result<SecureMember::Answer> SecureMember::Handle(const v1::PhaseRequest& reques
   return answer;
 }
 
-/// The update is masked in a copy: another session may need it.
+/// The update is noised and masked in a copy: another session may need it. Only now are the members
+/// known, among whom the noise is shared out.
 Result<SecureMember::Answer> SecureMember::Mask(const std::string& delivery) {
-  Result<SecureClient::Masked> masked = client_.Mask(delivery, held_->encoded);
+  RingVector vector = held_->encoded;
+  if (held_->noise) {
+    SecretRng rng;
+    const Status added =
+        held_->noise->AddTo(vector, static_cast<std::uint32_t>(client_.members()), rng);
+    if (!added.ok()) {
+      client_.End();
+      return added.error();
+    }
+  }
+  Result<SecureClient::Masked> masked = client_.Mask(delivery, std::move(vector));
   if (masked.ok()) {
     return Answer{.phase = std::string(kMaskPhase),
                   .body = std::move(masked->receipt),

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "fedmeta/core/result.h"
+#include "fedmeta/privacy/local_noise.h"
 #include "fedmeta/privacy/secure_client.h"
 #include "fedmeta/privacy/secure_terms.h"
 #include "fedmeta/v1/round.pb.h"
@@ -20,8 +21,10 @@ class SecureMember {
  public:
   static Result<SecureMember> Create(SecureClient::Options options);
 
-  /// The encoded update of this plan; an earlier plan's is dropped.
-  void Hold(const RoundPlan& plan, const v1::Assignment& assignment, RingVector encoded);
+  /// The encoded update of this plan; an earlier plan's is dropped. `noise`: of mode distributed,
+  /// drawn anew for every session, so that no two of them can be compared.
+  void Hold(const RoundPlan& plan, const v1::Assignment& assignment, RingVector encoded,
+            std::optional<LocalNoise> noise = {});
 
   struct Answer {
     std::string phase, body;            ///< of the PhaseReply
@@ -41,6 +44,7 @@ class SecureMember {
     RoundPlan plan;
     Digest model_hash;
     RingVector encoded;
+    std::optional<LocalNoise> noise;
   };
   explicit SecureMember(SecureClient client) : client_(std::move(client)) {}
   Result<Answer> Mask(const std::string& delivery);

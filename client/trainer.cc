@@ -86,10 +86,16 @@ Contributions Evaluate(const RoundPlan& plan, const LegRuntime& leg, const Objec
 
 using Results = std::vector<Result<ClientResult>>;
 
-/// The form of the wire, one result a contribution.
+/// The form of the wire, one result a contribution. Without masks nothing may leave that only noise
+/// below them would hide.
 Status WriteAll(const RoundPlan& plan, const LegRuntime& leg, Contributions& contributions,
                 Results& results) {
   const bool train = plan.message().has_train();
+  if (train && leg.assignment.differential_privacy().mode() == "distributed") {
+    return Error(ErrorCode::kInvalidArgument,
+                 "privacy.differential_privacy.mode distributed needs secure aggregation: without "
+                 "it this client's update would be seen as it is");
+  }
   FEDMETA_ASSIGN_OR_RETURN(
       const ContributionCodec codec,
       ContributionCodec::Create({.layout = train ? &leg.layout : nullptr,
@@ -116,9 +122,14 @@ Status EncodeAll(const RoundPlan& plan, const LegRuntime& leg, Contributions& co
                  Results& results) {
   const bool train = plan.message().has_train();
   const std::size_t cells = MetricCells(plan.message());
-  FEDMETA_ASSIGN_OR_RETURN(
-      const RingCodec codec,
-      SecureCodec(leg.assignment.secure(), train ? &leg.layout : nullptr, cells));
+  const v1::SecureTerms& terms = leg.assignment.secure();
+  FEDMETA_ASSIGN_OR_RETURN(const RingCodec codec,
+                           SecureCodec(terms, train ? &leg.layout : nullptr, cells));
+  std::optional<PrivateSum> private_sum;
+  if (train && HidesClients(leg.assignment.differential_privacy())) {
+    FEDMETA_ASSIGN_OR_RETURN(
+        private_sum, SecurePrivateSum(terms, leg.assignment.differential_privacy(), leg.layout));
+  }
   constexpr float kNotFinite = std::numeric_limits<float>::quiet_NaN();
   for (Result<Contribution>& contribution : contributions) {
     ClientResult result{.payload = {}, .metrics = {}};
@@ -129,7 +140,11 @@ Status EncodeAll(const RoundPlan& plan, const LegRuntime& leg, Contributions& co
                        .weight = kNotFinite,
                        .metrics = std::vector<MetricSums>(cells)};
     }
-    FEDMETA_ASSIGN_OR_RETURN(result.encoded, codec.Encode(*contribution));
+    FEDMETA_ASSIGN_OR_RETURN(result.encoded, private_sum
+                                                 ? private_sum->Encode(*std::move(contribution))
+                                                 : codec.Encode(*contribution));
+    if (private_sum && leg.assignment.differential_privacy().mode() == "distributed")
+      result.noise = private_sum->local_noise();
     results.emplace_back(std::move(result));
   }
   return {};

@@ -13,6 +13,7 @@
 #include "fedmeta/core/metric_sums.h"
 #include "fedmeta/core/result.h"
 #include "fedmeta/core/worker_pool.h"
+#include "fedmeta/privacy/local_noise.h"
 #include "fedmeta/privacy/ring_vector.h"
 #include "fedmeta/protocol/round_plan.h"
 #include "fedmeta/v1/policy.pb.h"
@@ -37,6 +38,7 @@ struct ClientResult {
   /// Under secure aggregation, in place of the payload: ready to be masked. What went wrong with
   /// the data is then in `failure`, for the site's own eyes, and a masked zero in the vector.
   RingVector encoded = {};
+  std::optional<LocalNoise> noise = {};  ///< to add in each session, before masking
   std::optional<Error> failure = {};
   Bytes next_kept = {};  ///< training: what it keeps once the round is committed; empty: nothing
 };

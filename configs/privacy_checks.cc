@@ -10,6 +10,8 @@
 #include "fedmeta/configs/schema.h"
 #include "fedmeta/core/text.h"
 #include "fedmeta/privacy/privacy_account.h"
+#include "fedmeta/privacy/secure_terms.h"
+#include "fedmeta/privacy/threshold.h"
 
 namespace fedmeta {
 namespace {
@@ -73,6 +75,7 @@ class PrivacyChecks {
                                               ", whose noise is that of a sum, got " + rule);
     }
     CheckCarrier();
+    CheckWhole();
     const Result<double> rate = SamplingRate(experiment_);
     if (!rate.ok()) {
       Report("sampling",
@@ -83,17 +86,51 @@ class PrivacyChecks {
     CheckAccount(*rate);
   }
 
-  /// Which sums can carry noise.
+  /// Whether the sums can carry the noise. How many coordinates a model has is not known here, so
+  /// this asks for the fewest; with the model it is asked again before anything starts.
   void CheckCarrier() {
-    if (keys_.mode() == "distributed") {
-      Report("mode",
-             "distributed is not available in this release: sites' noise is not yet added below "
-             "secure aggregation; nearest are central, which trusts the coordinator, and local");
-    } else if (experiment_.privacy().secure_aggregation().mode() == "secure") {
-      Report("mode",
-             "central is not available with privacy.secure_aggregation.mode secure in this "
-             "release; take plain sums, or mode local, which goes with either");
+    const v1::SecureAggregation& secure = experiment_.privacy().secure_aggregation();
+    if (secure.mode() != "secure") {
+      if (keys_.mode() == "distributed") {
+        Report("mode",
+               "distributed needs privacy.secure_aggregation.mode secure: without masks the "
+               "coordinator would see each client's update with its part of the noise alone; "
+               "nearest are that and mode central");
+      }
+      return;
     }
+    const Result<RingBits> bits = RingBitsOf(secure.ring_bits());
+    if (!bits.ok() || (*bits != RingBits::k32 && *bits != RingBits::k64)) {
+      ReportAt("privacy.secure_aggregation.ring_bits",
+               "must be 32 or 64 with " + std::string(kBlock) + ".mode " + keys_.mode() +
+                   ", whose sensitivity counts on rounding to the nearest integer, got " +
+                   std::to_string(secure.ring_bits()));
+      return;
+    }
+    // Otherwise refused already.
+    const v1::SecureTerms terms = SecureTermsOf(experiment_);
+    if (!keys_.has_noise_multiplier() || terms.minimum() < kSmallestSession) return;
+    const StateLayout smallest =
+        StateLayout::Create({{.name = "any",
+                              .rule = ServerRule::kOptimize,
+                              .scale = 1,
+                              .tensors = {{"any", {1}, TensorKind::kBody}}}})
+            .value();
+    const Result<PrivateSum> sum = SecurePrivateSum(terms, PrivacyTermsOf(keys_), smallest);
+    if (!sum.ok()) problems_.push_back({places_.Find(kBlock), sum.error().message()});
+  }
+
+  /// The sensitivity counts every coordinate, rounded once.
+  void CheckWhole() {
+    const v1::Compression& compression = experiment_.federation().compression();
+    const auto refuse = [this](const std::string& key, const std::string& whole) {
+      ReportAt("federation.compression." + key, "must be " + whole + " with " +
+                                                    std::string(kBlock) + ".mode " + keys_.mode() +
+                                                    ": the noise is that of whole updates");
+    };
+    if (compression.has_fraction() && compression.fraction() < 1) refuse("fraction", "1");
+    if (compression.rotation()) refuse("rotation", "false");
+    if (compression.has_bits() && compression.bits() < 32) refuse("bits", "32");
   }
 
   void CheckAccount(double rate) {

@@ -343,15 +343,26 @@ class ExperimentEngine::Implementation {
     if (persist.outcome) {
       course().CountBytes(persist.plan, *persist.outcome);
       if (persist.record == Record::kCommitRound && account_) {
-        persist.cost = PrivacyCost{account_->Epsilon(++charged_), account_->delta()};
-        persist.outcome->epsilon = persist.cost->epsilon;
+        // A masked sum was charged before it was opened.
+        if (!secure()) persist.cost = Release(persist.plan.key());
+        persist.outcome->epsilon = account_->Epsilon(charged_);
       }
       persist.outcome->on_training_sites =
           step_ == Step::kTest && &presence_.For(step_, fewest()) == &presence_.training();
       outcome_ = persist.outcome;
     } else if (persist.record == Record::kBeginAttempt) {
       persist.presence = presence_.TakeChanged();
+    } else if (persist.record == Record::kChargePrivacy && account_ && step_ == Step::kTrain) {
+      persist.cost = Release(persist.plan.key());
     }
+  }
+
+  /// What has been spent with this attempt's release. The groups of one attempt have no client in
+  /// common, so that all their sums together cost what one does.
+  PrivacyCost Release(const RoundKey& attempt) {
+    if (released_ != attempt) ++charged_;
+    released_ = attempt;
+    return {account_->Epsilon(charged_), account_->delta()};
   }
 
   /// An attempt is over, now or in the history: what it brought is taken in, and the step that
@@ -592,7 +603,8 @@ class ExperimentEngine::Implementation {
   std::optional<AttemptRecord> outcome_;  // as it was given out to be persisted
 
   std::optional<PrivacyAccount> account_;
-  std::uint64_t charged_ = 0;  // releases, all legs together
+  std::uint64_t charged_ = 0;         // releases, all legs together
+  std::optional<RoundKey> released_;  // attempt of the last one
   bool budget_spent_ = false;
 
   Standings standings_;

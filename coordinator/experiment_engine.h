@@ -75,9 +75,11 @@ enum class SmallGroups : std::uint8_t {
 /// validation; the hold-out figures of exactly that round are the final ones.
 ///
 /// Differential privacy (modes central and distributed): each training round that is committed, of
-/// any leg, is a release, charged before it comes out. When the budget does not allow another, the
-/// leg ends with an evaluation of what it has come to, further legs do not begin, and the run ends
-/// as kBudgetSpent. Evaluations are not charged: their figures are outside of the promise.
+/// any leg, is a release, charged before it comes out; under secure aggregation each attempt at one
+/// that is opened, before it is, whether it is committed or not. When the budget does not allow
+/// another, the leg ends with an evaluation of what it has come to, further legs do not begin, and
+/// the run ends as kBudgetSpent. Evaluations are not charged: their figures are outside of the
+/// promise.
 ///
 /// Checkpoints: "round-N" at each evaluation of a main leg ("<leg>-round-N" when the main method is
 /// a grid), "best" whenever validation improves over all main legs so far, "final" at the end of

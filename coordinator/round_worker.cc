@@ -37,13 +37,12 @@ struct RoundWorker::Content {
   Digest hash;
   std::unique_ptr<Aggregator> training_sum, evaluation_sum;
   std::unique_ptr<ServerOptimizer> optimizer;
-  std::optional<v1::PrivacyTerms> central;  // noise is added here
-  bool distributed = false;                 // each site adds its part
+  std::optional<v1::PrivacyTerms> privacy;  // of sums
   Bytes moments, next_moments;              // of the current state, of the next one
 
   // Of the attempt.
   std::optional<ContributionCodec> codec;
-  std::optional<PrivateSum> private_sum;  // of a training attempt under mode central
+  std::optional<PrivateSum> private_sum;  // of a plain training attempt under mode central
   Aggregator* sum = nullptr;
   std::optional<SecureSums> secure;  // in place of the two
   bool evaluates = false, closed = false;
@@ -124,8 +123,7 @@ Status RoundWorker::StartLeg(std::size_t leg, const std::optional<SavedState>& s
                                            " is not a protobuf message of its kind");
   }
   const v1::PrivacyTerms& terms = assignment.differential_privacy();
-  c.central = terms.mode() == "central" ? std::optional(terms) : std::nullopt;
-  c.distributed = terms.mode() == "distributed";
+  c.privacy = HidesClients(terms) ? std::optional(terms) : std::nullopt;
   if (saved) FEDMETA_RETURN_IF_ERROR(c.optimizer->Restore(saved->optimizer_state));
   c.moments = c.optimizer->Save();
   return {};
@@ -139,16 +137,11 @@ Status RoundWorker::BeginAttempt(const RoundPlan& plan, std::uint32_t maximum_co
   c.evaluates = plan.key().purpose == Purpose::kEvaluate;
   c.disclosed.clear();
   c.closed = false;
+  const v1::PrivacyTerms* privacy = c.privacy && !c.evaluates ? &*c.privacy : nullptr;
   if (c.terms) {
-    if (!c.evaluates && (c.central || c.distributed)) {
-      return Error(
-          ErrorCode::kInvalidArgument,
-          "privacy.differential_privacy in the modes central and distributed is not "
-          "available with privacy.secure_aggregation.mode secure: use mode local, or plain "
-          "sums");
-    }
     FEDMETA_ASSIGN_OR_RETURN(
-        c.secure, SecureSums::Create(*c.terms, c.evaluates ? nullptr : &c.leg->layout, plan));
+        c.secure,
+        SecureSums::Create(*c.terms, privacy, c.evaluates ? nullptr : &c.leg->layout, plan));
     return {};
   }
   FEDMETA_ASSIGN_OR_RETURN(
@@ -157,17 +150,17 @@ Status RoundWorker::BeginAttempt(const RoundPlan& plan, std::uint32_t maximum_co
                                           .maximum_weight = plan.message().maximum_weight(),
                                           .maximum_contributors = maximum_contributors}));
   c.private_sum.reset();
-  if (c.distributed && !c.evaluates) {
+  if (privacy != nullptr && privacy->mode() == "distributed") {
     return Error(ErrorCode::kInvalidArgument,
                  "privacy.differential_privacy.mode distributed needs secure aggregation "
                  "(privacy.secure_aggregation.mode: secure): without it the coordinator would see "
                  "each site's own part of the noise; nearest is mode central");
   }
-  if (c.central && !c.evaluates) {
+  if (privacy != nullptr) {
     FEDMETA_ASSIGN_OR_RETURN(c.private_sum,
                              PrivateSum::Create({.layout = &c.leg->layout,
                                                  .metric_cells = MetricCells(plan.message()),
-                                                 .terms = *c.central,
+                                                 .terms = *privacy,
                                                  .cohort = maximum_contributors}));
   }
   c.sum = c.evaluates ? c.evaluation_sum.get() : c.training_sum.get();

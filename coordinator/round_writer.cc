@@ -28,6 +28,8 @@ Result<OpenedRun> OpenRun(RoundStore& store, const ExperimentId& run) {
   FEDMETA_ASSIGN_OR_RETURN(const std::vector<PrivacyCharge> charges, store.PrivacyCharges(run));
   std::set<RoundKey> attempts;  // a session a group, each client in one of them
   for (PrivacyCharge charge : charges) {
+    // What evaluations open is kept here too, but costs nothing.
+    if (charge.session.purpose != Purpose::kTrain) continue;
     charge.session.session = 0;
     attempts.insert(charge.session);
   }
@@ -83,6 +85,10 @@ Status RoundWriter::Charge(const Persist& what, std::span<const std::byte> maske
   session.set_group(what.charge->group);
   session.set_snapshot(what.charge->snapshot);
   PrivacyCharge charge{.session = what.charge->key, .masked_sum = {}, .receipts = {}};
+  if (what.cost) {
+    charge.epsilon = what.cost->epsilon;
+    charge.delta = what.cost->delta;
+  }
   FEDMETA_ASSIGN_OR_RETURN(charge.masked_sum, store_.PutBlob(masked_sum));
   FEDMETA_ASSIGN_OR_RETURN(charge.receipts, store_.PutBlob(AsBytes(session.SerializeAsString())));
   return store_.ChargePrivacy(lease_, charge);

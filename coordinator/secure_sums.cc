@@ -2,15 +2,22 @@
 
 #include <utility>
 
+#include "fedmeta/privacy/secret_rng.h"
+
 namespace fedmeta {
 
-Result<SecureSums> SecureSums::Create(const v1::SecureTerms& terms, const StateLayout* layout,
-                                      const RoundPlan& plan) {
+Result<SecureSums> SecureSums::Create(const v1::SecureTerms& terms, const v1::PrivacyTerms* privacy,
+                                      const StateLayout* layout, const RoundPlan& plan) {
   FEDMETA_ASSIGN_OR_RETURN(const RingBits bits, RingBitsOf(terms.ring_bits()));
   FEDMETA_ASSIGN_OR_RETURN(RingCodec codec,
                            SecureCodec(terms, layout, MetricCells(plan.message())));
   const std::uint64_t words = codec.words();
-  return SecureSums(std::move(codec), bits, words);
+  SecureSums sums(std::move(codec), bits, words);
+  if (privacy != nullptr) {
+    FEDMETA_ASSIGN_OR_RETURN(sums.private_sum_, SecurePrivateSum(terms, *privacy, *layout));
+    sums.central_ = privacy->mode() == "central";
+  }
+  return sums;
 }
 
 Status SecureSums::Add(std::uint32_t group, std::uint32_t session,
@@ -41,10 +48,22 @@ Status SecureSums::Unmask(std::uint32_t group, std::uint32_t members,
     return Error(ErrorCode::kFailedPrecondition,
                  "secure sum: group " + std::to_string(group) + " has nothing to open");
   }
-  const RingVector sum = (*std::exchange(from.sum, std::nullopt)).Unmask(self_mask_keys);
-  FEDMETA_ASSIGN_OR_RETURN(RingCodec::Sum decoded, codec_.Decode(sum, members));
-  from.opened = std::move(decoded.sum);
+  FEDMETA_ASSIGN_OR_RETURN(
+      from.opened,
+      Decode((*std::exchange(from.sum, std::nullopt)).Unmask(self_mask_keys), members));
   return {};
+}
+
+Result<DecodedSum> SecureSums::Decode(RingVector sum, std::uint32_t members) {
+  if (private_sum_) {
+    if (central_) {
+      SecretRng rng;
+      FEDMETA_RETURN_IF_ERROR(private_sum_->AddCentralNoise(sum, rng));
+    }
+    return private_sum_->Decode(sum, members);
+  }
+  FEDMETA_ASSIGN_OR_RETURN(RingCodec::Sum decoded, codec_.Decode(sum, members));
+  return std::move(decoded.sum);
 }
 
 Result<DecodedSum> SecureSums::Finish() const {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "fedmeta/core/result.h"
 #include "fedmeta/privacy/accountant.h"
@@ -33,12 +34,14 @@ class PrivacyAccount {
   const std::optional<std::uint64_t>& affordable() const { return affordable_; }
   /// One sentence for people: the unit, and what the account rests on.
   std::string Assumption() const;
+  /// Who adds the noise, whose of it is counted on, and who is trusted.
+  const std::vector<std::string>& noise_assumptions() const { return noise_assumptions_; }
 
  private:
   PrivacyAccount() = default;
   ReleaseTerms terms_;
   double delta_ = 0;
-  bool central_ = false;
+  std::vector<std::string> noise_assumptions_;
   std::optional<v1::PrivacyBudget> budget_;
   std::optional<std::uint64_t> affordable_;
 };

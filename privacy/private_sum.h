@@ -4,7 +4,7 @@
 
 #include "fedmeta/core/result.h"
 #include "fedmeta/core/state_layout.h"
-#include "fedmeta/privacy/discrete_gaussian.h"
+#include "fedmeta/privacy/local_noise.h"
 #include "fedmeta/privacy/ring_codec.h"
 #include "fedmeta/privacy/ring_vector.h"
 #include "fedmeta/privacy/secret_rng.h"
@@ -18,11 +18,10 @@ namespace fedmeta {
 /// sensitivity, rounding included. The noise of a released sum is discrete Gaussian with standard
 /// deviation noise_multiplier x sensitivity, in each coordinate, fresh for each sum.
 ///
-/// Mode distributed: each of n members adds noise of its own below the masks, so wide that the
-/// noise of all but the assumed colluders (who know theirs) is enough. That a sum of discrete
-/// Gaussians is not quite one costs less than 1e-60 of epsilon at local widths of 4 and more
-/// (Kairouz, Liu, Steinke 2021, "The distributed discrete Gaussian mechanism", theorem 1), so less
-/// is refused.
+/// Mode distributed: each member adds noise of its own below the masks (LocalNoise). That a sum of
+/// discrete Gaussians is not quite one costs less than 1e-60 of epsilon at local widths of 4 and
+/// more (Kairouz, Liu, Steinke 2021, "The distributed discrete Gaussian mechanism", theorem 1), so
+/// less is refused.
 ///
 /// Immutable, thread-safe; borrows the layout.
 class PrivateSum {
@@ -37,20 +36,18 @@ class PrivateSum {
     double metric_bound = 10;   ///< largest loss that a client reports
   };
   /// Takes the finest scale that the ring has room for. kInvalidArgument: no scale lets the sum fit
-  /// and keeps the noise wide enough, with the inequality and what would fit; more colluders than
-  /// a session of `minimum` withstands.
+  /// and keeps the noise wide enough, more colluders than a session of `minimum` withstands; each
+  /// with the inequality and the nearest settings that work.
   static Result<PrivateSum> Create(const Options& options);
 
   const RingCodec& codec() const { return codec_; }
   /// Of the noise that the account counts on, in units of the ring.
   std::uint64_t sigma() const { return sigma_; }
-  /// Of each member's own noise, mode distributed.
-  std::uint64_t LocalSigma(std::uint32_t members) const;
+  /// Of each member, mode distributed.
+  LocalNoise local_noise() const;
 
   /// Encode, without metrics where none are sent.
   Result<RingVector> Encode(Contribution contribution) const;
-  /// Mode distributed: a member's noise, before masking.
-  Status AddLocalNoise(RingVector& vector, std::uint32_t members, SecretRng& rng) const;
   /// Mode central: the noise of the sum.
   Status AddCentralNoise(RingVector& sum, SecretRng& rng) const;
   /// Of a sum with noise: the mean over all members, and metrics as means over them; none where
@@ -68,8 +65,7 @@ class PrivateSum {
   std::uint64_t sigma_;
 };
 
-/// Members whose noise is not counted on, of `members`: those that are assumed, else as many as a
-/// session withstands, at least one.
-std::uint32_t UncountedNoise(const v1::PrivacyTerms& terms, std::uint32_t members);
+/// Whether the unit is a client (modes central and distributed), so that sums carry noise.
+bool HidesClients(const v1::PrivacyTerms& terms);
 
 }  // namespace fedmeta

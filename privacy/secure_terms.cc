@@ -1,5 +1,8 @@
 #include "fedmeta/privacy/secure_terms.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace fedmeta {
 namespace {
 
@@ -8,7 +11,26 @@ constexpr double kMostExamples = 1e6;
 // Failures; the weight is 1 and none.
 constexpr std::uint64_t kWordsBesideUpdateAndMetrics = 1;
 
+/// Losses beyond it would only make those within it more noisy.
+constexpr double kPrivateMetricBound = 10;
+
 }  // namespace
+
+/// The smaller the groups can be, the finer the steps of the ring; never so small that some number
+/// of clients cannot be dealt out.
+v1::SecureTerms SecureTermsOf(const v1::Experiment& experiment) {
+  const v1::SecureAggregation& keys = experiment.privacy().secure_aggregation();
+  const v1::Federation& federation = experiment.federation();
+  const auto asked = static_cast<std::uint32_t>(
+      std::ceil(federation.cohort() * (1 + federation.over_selection())));
+  v1::SecureTerms terms;
+  terms.set_ring_bits(keys.ring_bits());
+  terms.set_clip(keys.clip());
+  terms.set_metric_bound(keys.metric_bound());
+  terms.set_minimum(keys.minimum());
+  terms.set_group_size(std::max(std::min(keys.group_size(), asked), 2 * keys.minimum() - 1));
+  return terms;
+}
 
 Result<RingCodec> SecureCodec(const v1::SecureTerms& terms, const StateLayout* layout,
                               std::size_t metric_cells) {
@@ -19,6 +41,17 @@ Result<RingCodec> SecureCodec(const v1::SecureTerms& terms, const StateLayout* l
                             .cohort = terms.group_size(),
                             .clip = terms.clip(),
                             .metric_bounds = BoundsOfMetrics(kMostExamples, terms.metric_bound())});
+}
+
+Result<PrivateSum> SecurePrivateSum(const v1::SecureTerms& terms, const v1::PrivacyTerms& privacy,
+                                    const StateLayout& layout) {
+  FEDMETA_ASSIGN_OR_RETURN(const RingBits bits, RingBitsOf(terms.ring_bits()));
+  return PrivateSum::Create({.layout = &layout,
+                             .terms = privacy,
+                             .bits = bits,
+                             .minimum = terms.minimum(),
+                             .cohort = terms.group_size(),
+                             .metric_bound = std::min(terms.metric_bound(), kPrivateMetricBound)});
 }
 
 std::uint64_t SecureWords(const v1::RoundPlan& plan) {

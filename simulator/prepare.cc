@@ -6,6 +6,7 @@
 
 #include "fedmeta/configs/loader.h"
 #include "fedmeta/privacy/privacy_account.h"
+#include "fedmeta/privacy/secure_terms.h"
 #include "fedmeta/protocol/dictionary.h"
 #include "fedmeta/records/safetensors.h"
 #include "fedmeta/simulator/sites.h"
@@ -70,22 +71,6 @@ v1::Plugin ModelPlugin(const v1::ModelChoice& choice) {
   return plugin;
 }
 
-/// The smaller the groups can be, the finer the steps of the ring; never so small that some number
-/// of clients cannot be dealt out.
-v1::SecureTerms TermsOf(const v1::Experiment& experiment) {
-  const v1::SecureAggregation& keys = experiment.privacy().secure_aggregation();
-  const v1::Federation& federation = experiment.federation();
-  const auto asked = static_cast<std::uint32_t>(
-      std::ceil(federation.cohort() * (1 + federation.over_selection())));
-  v1::SecureTerms terms;
-  terms.set_ring_bits(keys.ring_bits());
-  terms.set_clip(keys.clip());
-  terms.set_metric_bound(keys.metric_bound());
-  terms.set_minimum(keys.minimum());
-  terms.set_group_size(std::max(std::min(keys.group_size(), asked), 2 * keys.minimum() - 1));
-  return terms;
-}
-
 // A warm start: tensors of the same names and shapes, in the order of the layout.
 Result<std::vector<float>> ReadInitial(const std::string& path, const StateLayout& layout) {
   std::filesystem::path file = path;
@@ -134,7 +119,7 @@ Result<Leg> PrepareLeg(const v1::Experiment& experiment, const LearnRegistries& 
   }
 
   if (experiment.privacy().secure_aggregation().mode() == "secure") {
-    *assignment.mutable_secure() = TermsOf(experiment);
+    *assignment.mutable_secure() = SecureTermsOf(experiment);
   }
   FEDMETA_ASSIGN_OR_RETURN(const auto model, MakeModel(registries.models, assignment.model(),
                                                        {.input_shape = shape.input_shape,
@@ -158,6 +143,11 @@ Result<Leg> PrepareLeg(const v1::Experiment& experiment, const LearnRegistries& 
   leg.adaptation_rate = learner->default_adaptation_rate();
   FEDMETA_ASSIGN_OR_RETURN(leg.layout, learner->DescribeState(*model));
   assignment.set_layout_fingerprint(leg.layout.fingerprint().bytes());
+  if (leg.trains && assignment.has_secure() && HidesClients(assignment.differential_privacy())) {
+    const Result<PrivateSum> sum =
+        SecurePrivateSum(assignment.secure(), assignment.differential_privacy(), leg.layout);
+    if (!sum.ok()) return sum.error();
+  }
   leg.assignment = assignment.SerializeAsString();
   if (main && experiment.model().has_initial()) {
     FEDMETA_ASSIGN_OR_RETURN(leg.initial_state,

@@ -284,7 +284,7 @@ class Simulation::Implementation {
     }
     if (!result->next_kept.empty()) next_kept_[id] = std::move(result->next_kept);
     if (runtime_->assignment.has_secure()) {
-      const Status held = Hold(id, plan, std::move(result->encoded));
+      const Status held = Hold(id, plan, std::move(result->encoded), std::move(result->noise));
       if (!held.ok()) return Observe(held);
       return Hand(PhaseReplied{
           .key = plan.key(), .client = id, .phase = std::string(kTrainedPhase), .body = {}});
@@ -336,7 +336,8 @@ class Simulation::Implementation {
     std::unique_ptr<OpeningLatch> latch;
     SecureMember member;
   };
-  Status Hold(const ClientId& client, const RoundPlan& plan, RingVector encoded) {
+  Status Hold(const ClientId& client, const RoundPlan& plan, RingVector encoded,
+              std::optional<LocalNoise> noise) {
     auto found = members_.find(client);
     if (found == members_.end()) {
       std::unique_ptr<OpeningLatch> latch = OpeningsInMemory();
@@ -350,7 +351,7 @@ class Simulation::Implementation {
                .latch = latch.get()}));
       found = members_.emplace(client, Member{std::move(latch), std::move(member)}).first;
     }
-    found->second.member.Hold(plan, runtime_->assignment, std::move(encoded));
+    found->second.member.Hold(plan, runtime_->assignment, std::move(encoded), std::move(noise));
     return {};
   }
 

@@ -99,14 +99,55 @@ TEST(PrivacyChecksTest, ColludersAreOfDistributedNoise) {
       HasSubstr("assumed_colluders is for mode distributed, which is central; remove it"));
 }
 
-TEST(PrivacyChecksTest, SumsThatCannotCarryNoiseAreRefusedWithTheNearest) {
-  EXPECT_THAT(Problems(Private("mode: distributed, clip: 1, noise_multiplier: 2")),
-              HasSubstr("mode distributed is not available in this release"));
-  const auto secure = [](const std::string& yaml) {
-    return With(yaml, "privacy: {diff", "privacy: {secure_aggregation: {mode: secure}, diff");
-  };
-  EXPECT_THAT(Problems(secure(Private("mode: central, clip: 1, noise_multiplier: 2"))),
-              HasSubstr("take plain sums, or mode local, which goes with either"));
+/// The same on masked sums.
+std::string Masked(const std::string& keys, const std::string& secure = "") {
+  return With(Private(keys), "privacy: {diff",
+              "privacy: {secure_aggregation: {mode: secure" + secure + "}, diff");
+}
+
+TEST(PrivacyChecksTest, NoiseOfMembersNeedsMasks) {
+  const std::string keys = "mode: distributed, clip: 1, noise_multiplier: 2";
+  EXPECT_THAT(Problems(Private(keys)),
+              HasSubstr("mode distributed needs privacy.secure_aggregation.mode secure"));
+  EXPECT_EQ(Problems(Masked(keys)), "no problem");
+  EXPECT_EQ(Problems(Masked("mode: central, clip: 1, noise_multiplier: 2")), "no problem");
+}
+
+TEST(PrivacyChecksTest, ARingTooSmallForTheNoiseIsRefusedWithWhatWorks) {
+  EXPECT_THAT(Problems(Masked("mode: central, clip: 1, noise_multiplier: 1e8")),
+              AllOf(HasSubstr("the noise does not fit the ring: cohort x (scale x clip + noise "
+                              "tail) = 5 x (128 + "),
+                    HasSubstr("must be < 2^31"), HasSubstr("what works: noise_multiplier 5e+05"),
+                    HasSubstr("privacy.secure_aggregation.ring_bits 64")));
+  EXPECT_EQ(Problems(Masked("mode: central, clip: 1, noise_multiplier: 5e5")), "no problem");
+  EXPECT_EQ(Problems(Masked("mode: central, clip: 1, noise_multiplier: 1e8", ", ring_bits: 64")),
+            "no problem");
+}
+
+TEST(PrivacyChecksTest, NoiseTooSmallForTheRingIsRefusedWithWhatWorks) {
+  EXPECT_THAT(Problems(Masked("mode: distributed, clip: 1, noise_multiplier: 1e-8")),
+              AllOf(HasSubstr("each member's must have a standard deviation of at least 4 units"),
+                    HasSubstr("what works: noise_multiplier "),
+                    HasSubstr("privacy.secure_aggregation.ring_bits 64")));
+}
+
+TEST(PrivacyChecksTest, MoreColludersThanASessionWithstandsAreRefused) {
+  const std::string keys = "mode: distributed, clip: 1, noise_multiplier: 2, assumed_colluders: 2";
+  EXPECT_THAT(Problems(Masked(keys)),
+              AllOf(HasSubstr("assumed_colluders must be <= 1, what a session of "
+                              "privacy.secure_aggregation.minimum 3 members withstands"),
+                    HasSubstr("nearest are assumed_colluders 1 and minimum 7")));
+}
+
+TEST(PrivacyChecksTest, NoiseOfASumIsThatOfWholeUpdates) {
+  const std::string keys = "mode: central, clip: 1, noise_multiplier: 2";
+  EXPECT_THAT(Problems(Masked(keys, ", ring_bits: 16")),
+              HasSubstr("privacy.secure_aggregation.ring_bits must be 32 or 64 with"));
+  EXPECT_THAT(Problems(Private(
+                  keys, With(kExperiment, "  cohort: 5\n",
+                             "  cohort: 5\n  compression: {fraction: 0.1, rotation: true}\n"))),
+              AllOf(HasSubstr("federation.compression.fraction must be 1 with"),
+                    HasSubstr("federation.compression.rotation must be false with")));
 }
 
 std::string Local(const std::string& algorithm = "fomaml") {

@@ -62,6 +62,23 @@ TEST(PrivacyCommandTest, TakesWhatIsNotSaidFromTheExperiment) {
   EXPECT_THAT(RunProgram({"privacy", file}).out,
               HasSubstr("with 5 clients in a round an epsilon at client level buys little"));
 }
+TEST(PrivacyCommandTest, SaysWhoseNoiseIsCountedOn) {
+  TemporaryFolder folder;
+  const auto assumed = [&](const std::string& mode, const std::string& secure) {
+    const std::string file =
+        folder.Write("e.yaml", std::string(kExperiment) + "privacy: {secure_aggregation: {" +
+                                   secure + "}, differential_privacy: {mode: " + mode +
+                                   ", clip: 1, noise_multiplier: 4}}\n");
+    return RunProgram({"privacy", file, "federation.cohort=10"}).out;
+  };
+  EXPECT_THAT(assumed("central", "mode: plain"), HasSubstr("is trusted with each update"));
+  EXPECT_THAT(assumed("central", "mode: secure"),
+              HasSubstr("is trusted with the sum before it, but sees no single update"));
+  EXPECT_THAT(assumed("distributed", "mode: secure"),
+              HasSubstr("that of 1 of 3 to 3 of 10 members is not counted on"));
+  EXPECT_THAT(assumed("distributed", "mode: secure, group_size: 5"),
+              HasSubstr("a round is several sums, each with all of the noise; a client is in one"));
+}
 TEST(PrivacyCommandTest, CountsTheGradientsOfARecord) {
   TemporaryFolder folder;
   const std::string file = folder.Write(

@@ -48,7 +48,7 @@ class Drive {
       : authority_("shapes"),
         plan_(Plan()),
         terms_(Terms(group_size)),
-        sums_(SecureSums::Create(terms_, nullptr, plan_).value()) {
+        sums_(SecureSums::Create(terms_, nullptr, nullptr, plan_).value()) {
     std::vector<ClientId> cohort;
     for (std::size_t i = 0; i < count; ++i) cohort.emplace_back(std::string(1, char('a' + i)));
     for (const ClientId& client : cohort) Start(client);

@@ -106,7 +106,7 @@ TEST_F(PrivateSumTest, MembersNoiseOfAllButTheColludersIsThePromisedOne) {
   for (int release = 0; release < 10; ++release) {
     RingVector counted(RingBits::k32, sum.codec().words());
     for (int member = 0; member < 7; ++member)
-      ASSERT_TRUE(sum.AddLocalNoise(counted, 10, rng_).ok());
+      ASSERT_TRUE(sum.local_noise().AddTo(counted, 10, rng_).ok());
     squares += SquaredUnits(counted);
   }
   const double variance = squares / (10.0 * static_cast<double>(sum.codec().words()));
@@ -199,11 +199,32 @@ TEST(PrivateSumRefusalTest, ARingTooSmallForTheNoise) {
                               .bits = RingBits::k32,
                               .minimum = 100,
                               .cohort = 100};
-  EXPECT_THAT(Refusal(options), AllOf(HasSubstr("the noise does not fit the ring: cohort x (scale "
-                                                "x clip + 12 standard deviations) must be < 2^31"),
-                                      HasSubstr("ring_bits 64")));
-  options.terms = Terms("central", 1, 10);
+  EXPECT_THAT(Refusal(options),
+              AllOf(HasSubstr("the noise does not fit the ring: cohort x (scale x clip + noise "
+                              "tail) = 100 x (128 + 16030408704) must be < 2^31"),
+                    HasSubstr("what works: noise_multiplier 1e+06, or "
+                              "privacy.secure_aggregation.ring_bits 64")));
+  PrivateSum::Options other = options;
+  other.terms.set_noise_multiplier(1e6);
+  EXPECT_EQ(Refusal(other), "");
+  options.bits = RingBits::k64;
   EXPECT_EQ(Refusal(options), "");
+}
+
+TEST(PrivateSumRefusalTest, MoreMembersThanTheRingHasRoomFor) {
+  // Three members may be few enough where a hundred are not: the noise is sized for three.
+  const StateLayout layout = Layout(100);
+  PrivateSum::Options options{.layout = &layout,
+                              .terms = Terms("distributed", 1, 1e5),
+                              .bits = RingBits::k32,
+                              .minimum = 3,
+                              .cohort = 100};
+  const std::string refusal = Refusal(options);
+  EXPECT_THAT(refusal, HasSubstr("or sums of at most 32 members"));
+  options.cohort = 32;
+  EXPECT_EQ(Refusal(options), "");
+  options.cohort = 33;
+  EXPECT_NE(Refusal(options), "");
 }
 
 TEST(PrivateSumRefusalTest, NoiseTooSmallForTheRing) {
@@ -214,7 +235,14 @@ TEST(PrivateSumRefusalTest, NoiseTooSmallForTheRing) {
                               .bits = RingBits::k32,
                               .minimum = 128,
                               .cohort = 128};
-  EXPECT_THAT(Refusal(options), HasSubstr("with at least 4 units of noise at each member"));
+  EXPECT_THAT(Refusal(options),
+              AllOf(HasSubstr("each member's must have a standard deviation of at least 4 "
+                              "units, got 2 with noise_multiplier 1e-06 shared by 128"),
+                    HasSubstr("what works: noise_multiplier 2e-06, or "
+                              "privacy.secure_aggregation.ring_bits 64")));
+  PrivateSum::Options other = options;
+  other.terms.set_noise_multiplier(2e-6);
+  EXPECT_EQ(Refusal(other), "");
   options.bits = RingBits::k64;
   EXPECT_EQ(Refusal(options), "");
 }
@@ -228,8 +256,10 @@ TEST(PrivateSumRefusalTest, MoreColludersThanASessionWithstands) {
                               .cohort = 10};
   options.terms.set_assumed_colluders(2);
   EXPECT_THAT(Refusal(options),
-              HasSubstr("assumed_colluders must be <= 1, what a session of 5 members withstands"));
-  options.minimum = 10;
+              AllOf(HasSubstr("assumed_colluders must be <= 1, what a session of "
+                              "privacy.secure_aggregation.minimum 5 members withstands"),
+                    HasSubstr("nearest are assumed_colluders 1 and minimum 7")));
+  options.minimum = 7;
   EXPECT_EQ(Refusal(options), "");
 }
 
@@ -244,8 +274,8 @@ TEST(PrivateSumRefusalTest, AWordOfMembersThatTheSessionDoesNotHave) {
   RingVector vector(RingBits::k32, sum.codec().words());
   SecretRng rng;
   // More members would mean less noise of each.
-  EXPECT_FALSE(sum.AddLocalNoise(vector, 11, rng).ok());
-  EXPECT_FALSE(sum.AddLocalNoise(vector, 4, rng).ok());
+  EXPECT_FALSE(sum.local_noise().AddTo(vector, 11, rng).ok());
+  EXPECT_FALSE(sum.local_noise().AddTo(vector, 4, rng).ok());
 }
 
 }  // namespace

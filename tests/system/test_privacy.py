@@ -12,6 +12,11 @@ import unittest
 from federation import BIN, Federation
 
 CENTRAL = "privacy: {differential_privacy: {mode: central, clip: 1, noise_multiplier: 4, delta: 1e-6%s}}\n"
+DISTRIBUTED = """\
+privacy:
+  secure_aggregation: {mode: secure, phase_deadline: 10s}
+  differential_privacy: {mode: distributed, clip: 1, noise_multiplier: 4, delta: 1e-6%s}
+"""
 LOCAL = "privacy: {differential_privacy: {mode: local, clip: 1, noise_multiplier: 4, delta: 1e-6}}\n"
 MAML = "{name: maml, inner_learning_rate: 0.1, adaptation_steps: 2, tasks_per_round: 2}"
 BASELINES = "baselines: [{name: local}, {name: fedavg}]"
@@ -145,6 +150,59 @@ class PrivacyTest(unittest.TestCase):
         self.assertTrue(all(line["query_loss"] is None for line in rounds), "nothing but the update leaves")
         self.assertNotIn("epsilon", rounds[-1])
 
+    def test_masked_sums_end_at_the_budget_and_every_session_is_paid_for(self):
+        self.use(DISTRIBUTED % f", budget: {{epsilon: {self.cost(8) + 1e-6}}}", ("tasks_per_round: 2", "tasks_per_round: 100"), ("every: 6", "every: 0"),
+                 ("clients: 4, holdout_clients: 1", "clients: 4, holdout_clients: 0"), ("cohort: 3, minimum_cohort: 2", "cohort: 4, minimum_cohort: 3"))
+        self.federation.prepare(sites=4)
+        overrides = ["federation.rounds=40", "federation.lost_after=1s"]
+        self.federation.start_coordinator(overrides)
+        self.federation.make_sites()
+        sites = (1, 2, 3, 4)
+        for number in sites:
+            self.start_member(number, "policy: {approve: any, minimum_cohort: 3}", "secure_aggregation: {reopen: 9}")
+        self.federation.wait_for(lambda: len(self.federation.rounds()) > 1, "two rounds", "coordinator")
+        self.federation.kill("coordinator")
+        self.federation.start_coordinator(overrides, listen=self.federation.address)
+        self.federation.wait_for(lambda: len(self.federation.rounds()) > 3, "four rounds", "coordinator")
+        self.federation.kill("site-2")
+        self.federation.start_site(2)
+        self.assertEqual(self.federation.wait_end("coordinator"), 3, self.federation.log("coordinator"))
+        summary = self.federation.summary()
+        self.assertEqual(summary["status"], "budget_spent")
+        self.assertTrue((self.federation.dir / "live" / "checkpoints" / "final.safetensors").exists())
+        # Eight attempts were opened; a kill may have cost one of them its round.
+        charges = sorted({charge for charge in self.charges("store.db") if charge > 0})
+        self.assertEqual(len(charges), 8, "one a training round, none an evaluation")
+        self.assertAlmostEqual(charges[-1], self.cost(8), places=9)
+        self.assertAlmostEqual(summary["epsilon"], self.cost(8), places=9)
+        trained = [line for line in self.federation.rounds() if line["committed"]]
+        self.assertGreaterEqual(len(trained), 6)
+        for number in sites:
+            self.assertEqual(self.federation.wait_end(f"site-{number}"), 0, self.federation.log(f"site-{number}"))
+            ledger = self.ledger(number)
+            paid = {(line["round"], line["attempt"], line["session"]) for line in ledger}
+            self.assertEqual(len(paid), len(ledger), "a session is paid for once")
+            opened = {(line["round"], line["attempt"], session["session"]) for line in trained for session in line["sessions"]
+                      if session["opened"] and f"site-{number}" in session["members"]}
+            self.assertTrue(opened)
+            self.assertLessEqual(opened, paid)
+            self.assertEqual({(line["mode"], line["unit"], line["purpose"]) for line in ledger}, {("distributed", "client", "train")})
+            self.assertAlmostEqual(ledger[-1]["epsilon"], self.cost(len(ledger)), places=9)
+
+    def test_a_site_whose_budget_is_spent_joins_no_session(self):
+        self.use(DISTRIBUTED % "", ("every: 6", "every: 0"), ("clients: 4, holdout_clients: 1", "clients: 4, holdout_clients: 0"),
+                 ("cohort: 3, minimum_cohort: 2", "cohort: 4, minimum_cohort: 3"))
+        self.federation.prepare(sites=4)
+        self.federation.start_coordinator(["federation.rounds=6"])
+        self.federation.make_sites()
+        for number in (1, 2, 3, 4):
+            budget = f"epsilon_budget: {{epsilon: {self.cost(2) + 1e-6}, delta: 1e-6}}, " if number == 1 else ""
+            self.start_member(number, f"policy: {{approve: any, {budget}minimum_cohort: 3}}")
+        self.assertEqual(self.federation.wait_end("coordinator"), 0, self.federation.log("coordinator"))
+        self.assertEqual(self.federation.wait_end("site-1"), 3, self.federation.log("site-1"))
+        self.assertEqual([line["round"] for line in self.ledger(1)], [1, 2])
+        self.assertEqual([len(line["reported"]) for line in self.federation.rounds()], [4, 4, 3, 3, 3, 3])
+
     def test_a_live_coordinator_gains_nothing_by_sampling(self):
         self.use(CENTRAL % ", sampling: poisson")
         self.federation.write("coordinator.yaml", """\
@@ -157,6 +215,13 @@ members: ["spiffe://shapes/client/*"]
         refused = self.federation.run("coordinator", "coordinator.yaml", check=False)
         self.assertEqual(refused.returncode, 2)
         self.assertIn("sampling poisson is for simulations", refused.stderr)
+
+    def start_member(self, number, *settings):
+        """A site of masked sums, with these blocks in its file."""
+        client = self.federation.dir / "sites" / f"site-{number}" / "client.yaml"
+        kept = [line for line in client.read_text().splitlines() if not line.startswith("policy:")]
+        client.write_text("\n".join([*kept, *settings, ""]))
+        self.federation.start_site(number)
 
     def ledger(self, number):
         path = self.federation.dir / "sites" / f"site-{number}" / "state" / "privacy_ledger.jsonl"
