@@ -51,7 +51,7 @@ Result<SecureMember::Answer> SecureMember::Handle(const v1::PhaseRequest& reques
 /// known, among whom the noise is shared out.
 Result<SecureMember::Answer> SecureMember::Mask(const std::string& delivery) {
   RingVector vector = held_->encoded;
-  if (held_->noise) {
+  if (held_->noise && client_.members() > 0) {
     SecretRng rng;
     const Status added =
         held_->noise->AddTo(vector, static_cast<std::uint32_t>(client_.members()), rng);

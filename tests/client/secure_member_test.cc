@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "client_fixtures.h"
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "fedmeta/core/bytes.h"
@@ -27,6 +29,23 @@ v1::PrivacyTerms Distributed() {
   return terms;
 }
 
+v1::RoundPlan TrainingPlan() {
+  v1::RoundPlan plan;
+  v1::RoundKey& key = *plan.mutable_key();
+  key.set_experiment("heart/maml");
+  key.set_purpose(v1::PURPOSE_TRAIN);
+  key.set_round(1);
+  key.set_attempt(1);
+  plan.set_assignment_hash(Digest::Of("assignment").bytes());
+  plan.set_assignment_size(10);
+  plan.set_state_hash(Digest::Of("state").bytes());
+  plan.set_state_coordinates(1);
+  plan.set_maximum_weight(1);
+  plan.set_report_deadline_ms(1000);
+  plan.mutable_train();
+  return plan;
+}
+
 /// Lets a round be opened again, so that sessions of one update can be compared.
 class Anything final : public OpeningLatch {
  public:
@@ -38,21 +57,8 @@ class Anything final : public OpeningLatch {
 /// Members who hold an update of zeros and, each, noise to add to it.
 class SecureMemberNoiseTest : public ::testing::Test {
  protected:
-  explicit SecureMemberNoiseTest() {
-    v1::RoundPlan message;
-    v1::RoundKey& key = *message.mutable_key();
-    key.set_experiment("heart/maml");
-    key.set_purpose(v1::PURPOSE_TRAIN);
-    key.set_round(1);
-    key.set_attempt(1);
-    message.set_assignment_hash(Digest::Of("assignment").bytes());
-    message.set_assignment_size(10);
-    message.set_state_hash(Digest::Of("state").bytes());
-    message.set_state_coordinates(1);
-    message.set_maximum_weight(1);
-    message.set_report_deadline_ms(1000);
-    message.mutable_train();
-    plan_ = RoundPlan::Parse(message.SerializeAsString()).value();
+  SecureMemberNoiseTest() {
+    plan_ = RoundPlan::Create(TrainingPlan()).value();
     for (const char* name : {"a", "b", "c", "d", "e"}) {
       SecureMember member =
           SecureMember::Create(
@@ -149,6 +155,49 @@ TEST_F(SecureMemberNoiseTest, IsDrawnAnewInEverySession) {
     product += static_cast<double>(first.Signed(i)) * static_cast<double>(second.Signed(i));
   // Were a part of the noise the same, its share of the variance would show here.
   EXPECT_NEAR(product / kWords / Variance(first), 0, 0.03);
+}
+
+/// What this client has to send of a round of an assignment with noise of its own in the sum.
+Result<ClientResult> Trained(bool masked) {
+  v1::Assignment assignment = MakeAssignment(Maml(), EpisodicTasks(2, 1, 4), 2);
+  v1::PrivacyTerms& terms = *assignment.mutable_differential_privacy();
+  terms = Distributed();
+  terms.set_clip(0.01);
+  terms.set_noise_multiplier(2);
+  if (masked) {
+    v1::SecureTerms& secure = *assignment.mutable_secure();
+    secure.set_ring_bits(32);
+    secure.set_clip(100);
+    secure.set_metric_bound(100);
+    secure.set_group_size(5);
+    secure.set_minimum(3);
+  }
+  const OpenedSource source = Clouds(3, 10);
+  const TestLeg leg(assignment, source);
+  v1::RoundPlan plan = TrainingPlan();
+  plan.set_state_coordinates(leg.state.size());
+  const auto pool = MakeLearningPool(1);
+  const LocalClient self = leg.self();
+  return std::move(
+      ExecutePlan(RoundPlan::Create(plan).value(), *leg.runtime, leg.state, {&self, 1}, *pool)
+          .front());
+}
+
+TEST(PrivateTrainerTest, ClipsWhatIsToBeMaskedAndGivesTheNoiseToAdd) {
+  const ClientResult result = Trained(true).value();
+  ASSERT_TRUE(result.noise.has_value());
+  double squares = 0;
+  for (std::size_t i = 0; i < result.encoded.size(); ++i)
+    squares += std::pow(static_cast<double>(result.encoded.Signed(i)), 2);
+  EXPECT_GT(squares, 0);
+  // Noise multiplier 2, and of three members two are counted on.
+  EXPECT_LE(std::sqrt(squares) * 2, static_cast<double>(result.noise->Sigma(3)) * std::sqrt(2.0));
+}
+
+TEST(PrivateTrainerTest, SendsNothingThatOnlyNoiseBelowMasksWouldHide) {
+  const Result<ClientResult> result = Trained(false);
+  ASSERT_FALSE(result.ok());
+  EXPECT_THAT(result.error().message(), ::testing::HasSubstr("needs secure aggregation"));
 }
 
 }  // namespace

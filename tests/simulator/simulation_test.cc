@@ -472,6 +472,7 @@ TEST(SecureSimulationTest, EachGroupsSumHasAllOfTheNoiseAndTheRoundCostsOneRelea
 TEST(SecureSimulationTest, ResumedItPaysForWhatWasOpenedAndNoMore) {
   const std::unique_ptr<RoundStore> store = MakeMemoryStore();
   std::vector<std::string> overrides = WithNoise("distributed");
+  overrides.emplace_back("model.hidden=[8]");
   Recorder first;
   std::stop_source stop;
   first.on_round = [&] {
@@ -489,6 +490,7 @@ TEST(SecureSimulationTest, ResumedItPaysForWhatWasOpenedAndNoMore) {
 TEST(SecureSimulationTest, ASpentBudgetEndsTheRunBeforeTheNextOpening) {
   Recorder recorder;
   std::vector<std::string> overrides = WithNoise("distributed");
+  overrides.emplace_back("model.hidden=[8]");
   // 3 rounds cost 6.60 at this noise, 4 cost 7.82.
   overrides.emplace_back("privacy.differential_privacy.budget.epsilon=7");
   const Result<RunSummary> summary = Simulate(overrides, recorder);
