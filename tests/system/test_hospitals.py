@@ -1,5 +1,6 @@
 """The hospitals example: four client processes with their own published tables, and what the example says without them."""
 
+import itertools
 import os
 import pathlib
 import subprocess
@@ -71,8 +72,14 @@ class HospitalsTest(unittest.TestCase):
         self.assertIn("| 10 | fedmeta |", done.stdout)
         self.assertTrue((self.federation.dir / "out/tables.json").is_file())
 
-    def example(self, name, *arguments, **environment):
-        return subprocess.run([sys.executable, EXAMPLES / name / "run.py", *arguments], text=True, capture_output=True, timeout=300,
+    def test_the_example_of_privacy_ends_with_a_table(self):
+        done = self.example("hospitals", "--seeds", "1", "--rounds", "1", "--out", str(self.federation.dir / "out"), script="privacy.py")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([line.split(" | ")[:2] for line in done.stdout.splitlines()[-4:]],
+                         [["| clipping alone, of a patient", ""], *(["| a patient, local", epsilon] for epsilon in ("10", "3", "1"))])
+
+    def example(self, name, *arguments, script="run.py", **environment):
+        return subprocess.run([sys.executable, EXAMPLES / name / script, *arguments], text=True, capture_output=True, timeout=300,
                               env={**os.environ, "FEDMETA": str(BIN / "fedmeta"), **environment})
 
 
@@ -84,8 +91,8 @@ class WithoutDataTest(unittest.TestCase):
     example = HospitalsTest.example
 
     def test_the_examples_say_what_to_do(self):
-        for name in ("hospitals", "banks"):
-            done = self.example(name, "--out", str(self.federation.dir / "out"), FEDMETA_DATA=str(self.federation.dir))
+        for name, script in itertools.product(("hospitals", "banks"), ("run.py", "privacy.py")):
+            done = self.example(name, "--out", str(self.federation.dir / "out"), script=script, FEDMETA_DATA=str(self.federation.dir))
             self.assertEqual(done.returncode, 2)
             self.assertIn("--fetch", done.stderr)
             self.assertIn("FEDMETA_DATA", done.stderr)
