@@ -11,7 +11,6 @@ import subprocess
 
 import tables
 
-EPSILONS = (10, 3, 1)
 MASKED = "privacy.secure_aggregation.mode=secure"
 ADAPTED = 10   # steps
 FIGURES = ((0, "accuracy", "accuracy"), (0, "auc", "AUC"), (0, "log_loss", "log-loss"),
@@ -23,6 +22,7 @@ def parser(doc, name, divided, tried, site_clip, record_clip):
     made = tables.parser(doc, name, divided, tried)
     made.set_defaults(seeds=10)
     made.add_argument("--rounds", type=int, default=30)
+    made.add_argument("--epsilons", type=float, nargs="+", default=[10, 3, 1])
     made.add_argument("--delta", default="1e-4", help="below one over the number of records")
     made.add_argument("--site-clip", type=float, default=site_clip, help="of what a site sends of a round")
     made.add_argument("--record-clip", type=float, default=record_clip, help="of the gradient of one record")
@@ -40,10 +40,10 @@ def protections(args, site, record):
     yield "secure aggregation alone", "", [MASKED]
     yield f"clipping alone, of {site}", "", [MASKED, f"privacy.secure_aggregation.clip={args.site_clip}"]
     for mode in ("central", "distributed"):
-        for epsilon in EPSILONS:
+        for epsilon in args.epsilons:
             block = f"{{mode: {mode}, clip: {args.site_clip}, epsilon: {epsilon}, delta: {args.delta}}}"
             yield f"{site}, {mode}", epsilon, [MASKED, f"privacy.differential_privacy={block}"]
-    for epsilon in ("", *EPSILONS):
+    for epsilon in ("", *args.epsilons):
         noise = noise_for(epsilon, args) if epsilon else 1e-6
         block = f"{{mode: local, clip: {args.record_clip}, noise_multiplier: {noise}, delta: {args.delta}}}"
         yield f"{record}, local" if epsilon else f"clipping alone, of {record}", epsilon, [MASKED, f"privacy.differential_privacy={block}"]
@@ -75,5 +75,5 @@ def run(args, experiment, common, site, record):
         out = args.out / f"{number:02}-{protection.replace(', ', '-').replace(' ', '-')}-{epsilon}"
         tables.sweep(experiment, common + keys, out, args.jobs)
         runs = figures(out)
-        rows.append([protection, str(epsilon)] + [cell(runs, steps, figure) for steps, figure, _ in FIGURES])
+        rows.append([protection, f"{epsilon:g}" if epsilon else ""] + [cell(runs, steps, figure) for steps, figure, _ in FIGURES])
     print(tables.table(["hidden, mode", f"epsilon at delta {args.delta}"] + [title for _, _, title in FIGURES], rows))
