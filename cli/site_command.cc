@@ -61,6 +61,8 @@ std::string PrivacyText(const json& privacy) {
             FormatNumber(noise.value("noise_multiplier", 0.0)) + " x clip " +
             FormatNumber(noise.value("clip", 0.0)) + ", delta " +
             FormatNumber(noise.value("delta", 0.0));
+    if (noise.contains("assumed_colluders"))
+      text += ", colluders assumed " + FormatNumber(noise.value("assumed_colluders", 0.0));
   } else {
     text += "; no differential privacy";
   }

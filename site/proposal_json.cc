@@ -27,6 +27,9 @@ nlohmann::json DescribePrivacy(const v1::Assignment& assignment) {
                                        {"clip", terms.clip()},
                                        {"noise_multiplier", terms.noise_multiplier()},
                                        {"delta", terms.delta()}};
+    // Fewer mean less noise of each member.
+    if (terms.mode() == "distributed" && terms.assumed_colluders() > 0)
+      privacy["differential_privacy"]["assumed_colluders"] = terms.assumed_colluders();
   }
   return privacy;
 }

@@ -179,6 +179,15 @@ TEST_F(SiteControlTest, ShowsWhatAnExperimentWouldDo) {
   EXPECT_EQ(shown["rule"], "policy.minimum_cohort") << "4 with secure aggregation";
 }
 
+TEST_F(SiteControlTest, ShowsHowManyMembersNoiseIsNotCountedOn) {
+  offering_.Secure();
+  offering_.Private("distributed", 2);
+  control_->Offered(offering_.Make());
+  const json noise = Do("show")["legs"][0]["privacy"]["differential_privacy"];
+  EXPECT_EQ(noise["mode"], "distributed");
+  EXPECT_EQ(noise["assumed_colluders"], 2);
+}
+
 TEST_F(SiteControlTest, FindsExperimentsByNameAndByHash) {
   control_->Offered(offering_.Make());
   const std::string first = offering_.Make().hash.hex();

@@ -37,9 +37,11 @@ struct Offering {
   void Secure() {
     for (v1::Assignment& assignment : assignments) assignment.mutable_secure();
   }
-  void Private() {
-    for (v1::Assignment& assignment : assignments)
-      assignment.mutable_differential_privacy()->set_mode("local");
+  void Private(const std::string& mode = "local", std::uint32_t assumed_colluders = 0) {
+    for (v1::Assignment& assignment : assignments) {
+      assignment.mutable_differential_privacy()->set_mode(mode);
+      assignment.mutable_differential_privacy()->set_assumed_colluders(assumed_colluders);
+    }
   }
 
   std::vector<std::string> AssignmentBytes() const {
