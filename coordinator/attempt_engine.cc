@@ -20,7 +20,7 @@ AttemptEngine::AttemptEngine(Attempt attempt, Tickets& tickets)
 
 std::vector<Instruction> AttemptEngine::Start(TimePoint now) {
   began_ = now;
-  Save(Record::kBeginAttempt, std::nullopt);
+  Save(opening(), std::nullopt);
   return std::exchange(out_, {});
 }
 
@@ -94,9 +94,9 @@ void AttemptEngine::On(const StoreFinished& fact, TimePoint now) {
   if (fact.ticket != ticket_) {
     OnOther(fact, now);
   } else if (!fact.status.ok()) {
-    Fail(fact.status);
+    phase_ == Phase::kBegin ? NotBegun(fact.status, now) : Fail(fact.status);
   } else if (phase_ == Phase::kBegin) {
-    Gather(now);
+    Begun(now);
   } else if (phase_ == Phase::kCommit || phase_ == Phase::kAbandon) {
     End({});
   }
@@ -135,7 +135,7 @@ void AttemptEngine::Fail(const Status& status) {
   End(status);
 }
 
-void AttemptEngine::Gather(TimePoint now) {
+void AttemptEngine::Begun(TimePoint now) {
   if (cancelled_) {
     Abandon(*cancelled_, now);
     return;

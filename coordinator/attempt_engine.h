@@ -68,6 +68,11 @@ class AttemptEngine : public RoundEngine {
 
   // For the variants to say.
 
+  /// What the attempt begins with.
+  virtual Record opening() const { return Record::kBeginAttempt; }
+  /// That record stands.
+  virtual void Begun(TimePoint now);
+  virtual void NotBegun(const Status& status, TimePoint) { Fail(status); }
   /// Gathering is over, with at least the minimum in hand: sum, then Close or Abandon.
   virtual void Proceed(TimePoint now) = 0;
   /// False: something is under way that gathering has to wait for.
@@ -109,7 +114,9 @@ class AttemptEngine : public RoundEngine {
   std::uint64_t NextTicket() { return tickets_.Next(); }
   void Out(Instruction instruction) { out_.push_back(std::move(instruction)); }
   double SecondsSince(TimePoint now) const;  ///< of this phase
-  /// Of the record that the attempt ends with.
+  /// The record that the attempt would end with now.
+  AttemptRecord Outcome(TimePoint now) const;
+  /// What the frame does not know of it.
   virtual void Complete(AttemptRecord&) const {}
 
   std::map<std::string, double> parts_;  ///< AttemptRecord::parts_s
@@ -128,10 +135,8 @@ class AttemptEngine : public RoundEngine {
     OnOther(fact, now);
   }
 
-  void Gather(TimePoint now);
   void StopWaiting(const std::string& phase, const std::string& reason);
   void Save(Record record, std::optional<AttemptRecord> outcome);
-  AttemptRecord Outcome(TimePoint now) const;
   void End(Status status);
 
   const Attempt attempt_;

@@ -173,6 +173,7 @@ Status AuditLog::AttemptEnded(const AttemptRecord& record, const Digest& plan_ha
   const bool trained = record.committed && record.key.purpose == Purpose::kTrain;
   nlohmann::ordered_json fields = {{"key", record.key.ToString()}, {"plan", plan_hash.hex()}};
   if (!record.reason.empty()) fields["reason"] = record.reason;
+  if (record.spent) fields["spent"] = true;
   fields["reported"] = Names(record.reported);
   nlohmann::ordered_json dropped = nlohmann::ordered_json::array();
   for (const DroppedClient& client : record.dropped) {

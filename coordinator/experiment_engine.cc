@@ -48,10 +48,11 @@ class ExperimentEngine::Implementation {
   }
 
   Status Restore(std::vector<AttemptRecord> history, std::vector<ClientId> present,
-                 std::uint64_t charged) {
+                 std::uint64_t charged, std::optional<ChargedAttempt> interrupted) {
     charged_ = charged;
+    interrupted_ = std::move(interrupted);
     presence_.Await(present);
-    cohort_gathered_ = !history.empty();
+    cohort_gathered_ = !history.empty() || interrupted_;
     for (const AttemptRecord& record : history) wall_before_s_ += record.wall_s;
     std::set<ExperimentId> legs;
     for (const LegCourse& course : courses_) legs.insert(course.plans().experiment_id());
@@ -114,6 +115,8 @@ class ExperimentEngine::Implementation {
     const v1::Federation& federation = experiment_.federation();
     return federation.has_minimum_cohort() ? federation.minimum_cohort() : federation.cohort();
   }
+  /// A spent round is one of those that sites have agreed to.
+  bool rounds_used() { return course().next_round() > rounds(); }
   const std::optional<LegFacts::Secure>& secure() const { return courses_[leg_].facts().secure; }
   /// Fewest reports of any attempt.
   std::size_t fewest() const { return secure() ? secure()->terms.minimum() : 1; }
@@ -180,7 +183,11 @@ class ExperimentEngine::Implementation {
     }
     TellHistory(false);
     out_.emplace_back(StartLeg{order_[leg_], course().head(), state_hash_});
-    BeginTry(now);
+    if (interrupted_ && interrupted_->plan.key().experiment == course().plans().experiment_id()) {
+      Resume(*std::exchange(interrupted_, std::nullopt), now);
+    } else {
+      BeginTry(now);
+    }
   }
 
   void TellHistory(bool tell) {
@@ -219,7 +226,7 @@ class ExperimentEngine::Implementation {
   void BeginTry(TimePoint now) {
     if (step_ == Step::kTrain && account_ && !account_->Affords(charged_ + 1)) {
       budget_spent_ = true;
-      if (course().committed() == tested_round_) {
+      if (course().head_round() == tested_round_) {
         EndLeg(now);
         return;
       }
@@ -272,17 +279,46 @@ class ExperimentEngine::Implementation {
       End(RunStatus::kFailed, plan.error().WithContext(Describe()), now);
       return;
     }
-    where_ = Where::kAttempt;
-    plan_ = *plan;
+    on_training_sites_ =
+        step_ == Step::kTest && &presence_.For(step_, fewest()) == &presence_.training();
     Attempt attempt{.plan = *plan,
                     .cohort = cohort,
                     .minimum = static_cast<std::uint32_t>(needed()),
                     .enough = trains && federation.over_selection() > 0 ? federation.cohort() : 0,
                     .population = static_cast<std::uint32_t>(presence_.training().size()),
                     .report_deadline = ToDuration(federation.report_deadline())};
-    attempt_ = secure() ? MakeSecureRoundEngine(Secured(std::move(attempt)), tickets_)
-                        : MakePlainRoundEngine(std::move(attempt), tickets_);
+    Begin(secure() ? MakeSecureRoundEngine(Secured(std::move(attempt)), tickets_)
+                   : MakePlainRoundEngine(std::move(attempt), tickets_),
+          now);
+  }
+
+  void Begin(std::unique_ptr<RoundEngine> attempt, TimePoint now) {
+    where_ = Where::kAttempt;
+    attempt_ = std::move(attempt);
     Forward(attempt_->Start(now), now);
+  }
+
+  /// What the process before this one had charged and not committed.
+  void Resume(ChargedAttempt charged, TimePoint now) {
+    const RoundKey& key = charged.plan.key();
+    const std::uint64_t due = step_ == Step::kTrain ? round_ : course().head_round();
+    if (!secure() || StepOf(key) != step_ || key.round != due ||
+        charged.plan.parent() != course().head() || charged.plan.state_hash() != state_hash_) {
+      End(RunStatus::kFailed,
+          Error(ErrorCode::kDataLoss, "store: the opening of " + key.ToString() +
+                                          " does not follow from the journal: restore a backup"),
+          now);
+      return;
+    }
+    out_.emplace_back(ReportNote{"asking again for the opening of " + key.ToString() +
+                                 ", which the coordinator's end interrupted"});
+    on_training_sites_ = charged.attempt.on_training_sites;
+    SecureAttempt attempt = Secured({.plan = charged.plan,
+                                     .cohort = charged.attempt.cohort,
+                                     .minimum = charged.minimum,
+                                     .population = charged.population});
+    attempt.charged = std::move(charged);
+    Begin(MakeSecureRoundEngine(std::move(attempt), tickets_), now);
   }
 
   SecureAttempt Secured(Attempt attempt) {
@@ -305,7 +341,7 @@ class ExperimentEngine::Implementation {
       return plans.Train(round_, attempts_ + 1, course().head(), state_hash_);
     }
     const bool test = step_ == Step::kTest;
-    return plans.Evaluate(test ? v1::PART_TEST : v1::PART_VALIDATION, course().committed(),
+    return plans.Evaluate(test ? v1::PART_TEST : v1::PART_VALIDATION, course().head_round(),
                           2 * attempts_ + (test ? 2 : 1), course().head(), state_hash_);
   }
 
@@ -326,7 +362,7 @@ class ExperimentEngine::Implementation {
     record.state_hash = state_hash_;
     const bool ended = Take(record);
     if (record.spent) {
-      PassSpent(record.reason, now);
+      PassSpent(record, ended, now);
     } else if (!record.committed) {
       Retry(record.reason, now);
     } else if (cancelled_) {
@@ -340,6 +376,7 @@ class ExperimentEngine::Implementation {
 
   /// What the round engine does not know of its records.
   void Complete(Persist& persist) {
+    if (persist.charge) persist.charge->attempt.on_training_sites = on_training_sites_;
     if (persist.outcome) {
       course().CountBytes(persist.plan, *persist.outcome);
       if (persist.record == Record::kCommitRound && account_) {
@@ -347,8 +384,7 @@ class ExperimentEngine::Implementation {
         if (!secure()) persist.cost = Release(persist.plan.key());
         persist.outcome->epsilon = account_->Epsilon(charged_);
       }
-      persist.outcome->on_training_sites =
-          step_ == Step::kTest && &presence_.For(step_, fewest()) == &presence_.training();
+      persist.outcome->on_training_sites = on_training_sites_;
       outcome_ = persist.outcome;
     } else if (persist.record == Record::kBeginAttempt) {
       persist.presence = presence_.TakeChanged();
@@ -397,8 +433,8 @@ class ExperimentEngine::Implementation {
     tested_on_training_sites_ = record.on_training_sites;
     ReportResult(true, record.result);
     course().TakeTest(record.result, small_groups_);
-    tested_round_ = course().committed();
-    if (course().committed() >= rounds()) return true;
+    tested_round_ = course().head_round();
+    if (rounds_used()) return true;
     TrainNext();
     return false;
   }
@@ -410,13 +446,14 @@ class ExperimentEngine::Implementation {
 
   /// Its members have opened it and will not do so again: what was asked is not asked again.
   bool TakeSpent() {
-    if (step_ == Step::kTrain) {
-      ++spent_in_succession_;
+    const bool trained = step_ == Step::kTrain;
+    if (trained) ++spent_in_succession_;
+    if (!rounds_used()) {
       TrainNext();
       return false;
     }
-    if (course().committed() >= rounds()) return true;
-    TrainNext();
+    if (!trained || course().head_round() == tested_round_) return true;
+    SetStep(Step::kValidate);
     return false;
   }
 
@@ -453,8 +490,8 @@ class ExperimentEngine::Implementation {
     }
   }
 
-  void PassSpent(const std::string& reason, TimePoint now) {
-    const std::string what = "opened without a usable sum (" + reason + ")";
+  void PassSpent(const AttemptRecord& record, bool ended, TimePoint now) {
+    const std::string what = "opened without a usable sum (" + record.reason + ")";
     if (cancelled_) {
       EndCancelled(now);
     } else if (spent_in_succession_ >= kSpentAtMost) {
@@ -462,12 +499,13 @@ class ExperimentEngine::Implementation {
           Error(ErrorCode::kFederationFailed,
                 std::to_string(spent_in_succession_) + " rounds in succession were " + what),
           now);
-    } else if (course().committed() >= rounds()) {
+    } else if (ended && StepOf(record.key) != Step::kTrain) {
       End(RunStatus::kFailed,
           Error(ErrorCode::kFederationFailed, "the last evaluation was " + what), now);
     } else {
-      out_.emplace_back(ReportNote{"a round was " + what + ": going on with the next"});
-      BeginTry(now);
+      out_.emplace_back(
+          ReportNote{record.key.ToString() + " was " + what + ": going on without it"});
+      ended ? EndLeg(now) : BeginTry(now);
     }
   }
 
@@ -481,17 +519,17 @@ class ExperimentEngine::Implementation {
   bool EvaluationDue() {
     const std::uint64_t every = experiment_.evaluation().every();
     const std::uint64_t committed = course().committed();
-    return committed == rounds() || (every > 0 && committed % every == 0);
+    return rounds_used() || (every > 0 && committed % every == 0);
   }
 
   void ReportResult(bool holdout, const RoundResult& result) {
     out_.emplace_back(
-        ReportEvaluation{order_[leg_], course().Records(course().committed(), holdout, result)});
+        ReportEvaluation{order_[leg_], course().Records(course().head_round(), holdout, result)});
   }
 
   void TakeValidation(const RoundResult& result) {
     ReportResult(false, result);
-    const std::uint64_t round = course().committed();
+    const std::uint64_t round = course().head_round();
     const bool improved = course().TakeValidation(round, result.metrics);
     const LegFacts& facts = course().facts();
     if (facts.main) {
@@ -503,8 +541,8 @@ class ExperimentEngine::Implementation {
   }
 
   void Checkpoint(const std::string& name) {
-    out_.emplace_back(
-        ReportCheckpoint{order_[leg_], name, course().Metadata(course().committed()), state_hash_});
+    out_.emplace_back(ReportCheckpoint{order_[leg_], name, course().Metadata(course().head_round()),
+                                       state_hash_});
   }
 
   void EndLeg(TimePoint now) {
@@ -561,7 +599,7 @@ class ExperimentEngine::Implementation {
     const std::string leg = course().plans().experiment_id().value();
     if (step_ == Step::kTrain) return leg + " round " + std::to_string(round_);
     return leg + (step_ == Step::kTest ? " test" : " validation") + " after round " +
-           std::to_string(course().committed());
+           std::to_string(course().head_round());
   }
 
   const v1::Experiment experiment_;
@@ -575,6 +613,7 @@ class ExperimentEngine::Implementation {
 
   // Of a run that goes on.
   RunHistory history_;
+  std::optional<ChargedAttempt> interrupted_;
   bool telling_history_ = false;
   std::uint64_t rejoin_timer_ = 0;
   double wall_before_s_ = 0;
@@ -599,7 +638,7 @@ class ExperimentEngine::Implementation {
   Population pool_;  // of the latest Pool(), where somebody sits out
   std::uint32_t spent_in_succession_ = 0;
   std::unique_ptr<RoundEngine> attempt_;
-  std::optional<RoundPlan> plan_;         // of the attempt
+  bool on_training_sites_ = false;        // of the attempt: a test without hold-outs
   std::optional<AttemptRecord> outcome_;  // as it was given out to be persisted
 
   std::optional<PrivacyAccount> account_;
@@ -625,8 +664,9 @@ std::vector<Instruction> ExperimentEngine::Handle(const Event& event, TimePoint 
 }
 void ExperimentEngine::SetStateHash(const Digest& digest) { implementation_->SetStateHash(digest); }
 Status ExperimentEngine::Restore(std::vector<AttemptRecord> history, std::vector<ClientId> present,
-                                 std::uint64_t charged) {
-  return implementation_->Restore(std::move(history), std::move(present), charged);
+                                 std::uint64_t charged, std::optional<ChargedAttempt> interrupted) {
+  return implementation_->Restore(std::move(history), std::move(present), charged,
+                                  std::move(interrupted));
 }
 bool ExperimentEngine::paused() const { return implementation_->paused(); }
 bool ExperimentEngine::finished() const { return implementation_->finished(); }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "fedmeta/coordinator/charged_attempt.h"
 #include "fedmeta/coordinator/leg.h"
 #include "fedmeta/coordinator/round_engine.h"
 #include "fedmeta/core/clock.h"
@@ -69,8 +70,8 @@ enum class SmallGroups : std::uint8_t {
 ///
 /// Evaluation: two attempts, validation (validation clients, else training clients; part
 /// VALIDATION) and test (hold-outs, part TEST; else training clients, part TEST), each over shots x
-/// learning rates x steps, one report suffices. Their keys carry the number of rounds trained (0:
-/// none) and odd attempts for validation, even ones for test, so that keys stay unique over
+/// learning rates x steps, one report suffices. Their keys carry the last committed round (0: none)
+/// and odd attempts for validation, even ones for test, so that keys stay unique over
 /// retries. The best round and the best leg of a method are chosen by evaluation.select on
 /// validation; the hold-out figures of exactly that round are the final ones.
 ///
@@ -90,8 +91,8 @@ enum class SmallGroups : std::uint8_t {
 /// Secure aggregation, where the legs' terms say so: no round is tried below the terms' minimum,
 /// evaluations included; who missed a session sits out the further attempts of its round, and after
 /// three in the last twenty sessions of the leg all attempts until they are forgotten. A round that
-/// was opened without a usable sum is spent: its number is used up, the state stays, and three in
-/// succession end the run.
+/// was opened without a usable sum is spent: it is one of the experiment's rounds, the state stays,
+/// and three in succession end the run.
 class ExperimentEngine {
  public:
   ExperimentEngine(const v1::Experiment& experiment, std::vector<LegFacts> legs,
@@ -102,9 +103,11 @@ class ExperimentEngine {
 
   /// Before Start: how the attempts of this run ended so far, in order, and who was present.
   /// kDataLoss when they do not follow from one another.
-  /// `charged`: releases that the store has charged to the privacy budget.
+  /// `charged`: releases that the store has charged to the privacy budget. `interrupted`: the
+  /// attempt with which its leg goes on: what was charged is opened or spent before anything else
+  /// is asked.
   Status Restore(std::vector<AttemptRecord> history, std::vector<ClientId> present,
-                 std::uint64_t charged = 0);
+                 std::uint64_t charged = 0, std::optional<ChargedAttempt> interrupted = {});
   std::vector<Instruction> Start(TimePoint now);
   /// ClientJoined before Start only makes clients known: a simulation hands in all of them, so that
   /// the first cohort is drawn from all.

@@ -27,6 +27,8 @@ class LegCourse {
   /// Number of the training round that follows: spent ones have used up theirs.
   std::uint64_t next_round() const { return committed_ + spent_ + 1; }
   const std::optional<RoundKey>& head() const { return head_; }
+  /// Number of the last committed round; 0 before the first. Without spent rounds, how many.
+  std::uint64_t head_round() const { return head_ ? head_->round : 0; }
   std::uint64_t reports() const { return reports_; }
   std::uint64_t dropped() const { return dropped_; }
 

@@ -87,7 +87,8 @@ class Live final : public LiveCoordinator {
                      secure ? std::optional(secure->terms) : std::nullopt);
     }
     sessions_.Remember(run.history, run.present);
-    restored_ = engine_.Restore(std::move(run.history), std::move(run.present), run.charged);
+    restored_ = engine_.Restore(std::move(run.history), std::move(run.present), run.charged,
+                                std::move(run.interrupted));
   }
 
   ~Live() override {
@@ -370,6 +371,10 @@ class Live final : public LiveCoordinator {
       Charge(what);
       return;
     }
+    if (what.record == Record::kResumeAttempt) {
+      Resume(what);
+      return;
+    }
     asio::post(store_thread_, [this, what] {
       const TimePoint began = clock_.Now();
       Result<Digest> written = writer_.Write(what);
@@ -417,6 +422,24 @@ class Live final : public LiveCoordinator {
         Post(StoreFinished{what.ticket, writer_.Charge(what, masked)});
       });
     });
+  }
+
+  void Resume(const Persist& what) {
+    asio::post(store_thread_, [this, what] {
+      asio::post(work_, [this, what, sums = writer_.MaskedSums(what.plan.key())] {
+        Post(StoreFinished{what.ticket, TakeUp(what, sums)});
+      });
+    });
+  }
+
+  /// On the work thread.
+  Status TakeUp(const Persist& what, const Result<RoundWriter::Sums>& sums) {
+    FEDMETA_RETURN_IF_ERROR(leg_status_);
+    if (!sums.ok()) return sums.error();
+    FEDMETA_RETURN_IF_ERROR(worker_.BeginAttempt(what.plan, what.cohort));
+    for (const auto& [group, sum] : *sums)
+      FEDMETA_RETURN_IF_ERROR(worker_.AddMasked(group.group, group.session, sum));
+    return {};
   }
 
   void Do(const RunWork& what) {

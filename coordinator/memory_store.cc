@@ -187,9 +187,21 @@ class MemoryStore final : public RoundStore {
     return {};
   }
 
-  static void End(Run& run, const JournalEntry& entry) {
+  void End(Run& run, const JournalEntry& entry) {
+    EmptyCharges(run, entry.key);
     run.attempts[entry.key] = Attempt::kEnded;
     run.journal.push_back(entry);
+  }
+
+  // The sums of an attempt's sessions, and what opens them, have served.
+  void EmptyCharges(Run& run, const RoundKey& attempt) {
+    const BlobRef nothing{.sha256 = Digest::Of(""), .size = 0};
+    for (PrivacyCharge& charge : run.charges) {
+      if (AttemptOf(charge.session) != attempt || charge.receipts == nothing) continue;
+      blobs_[nothing.sha256].names += 2;
+      Unname(std::exchange(charge.masked_sum, nothing));
+      Unname(std::exchange(charge.receipts, nothing));
+    }
   }
 
   // All of them or none.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fedmeta/coordinator/attempt_record.h"
+#include "fedmeta/coordinator/charged_attempt.h"
 #include "fedmeta/core/clock.h"
 #include "fedmeta/core/ids.h"
 #include "fedmeta/core/metric_sums.h"
@@ -134,12 +135,8 @@ enum class Record : std::uint8_t {
   kEndEvaluation,   ///< RoundStore::EndAttempt
   kAbandonAttempt,  ///< RoundStore::EndAttempt; RoundWorker::Abandon
   kChargePrivacy,   ///< RoundStore::ChargePrivacy, with the group's sum as RoundWorker has it
-};
-/// Of kChargePrivacy: what a session's members are about to open.
-struct SessionCharge {
-  RoundKey key;  ///< of the session
-  std::uint32_t group = 0;
-  std::string snapshot;  ///< SecureServer::Snapshot
+  kResumeAttempt,   ///< nothing new in the store: RoundWorker::BeginAttempt(plan, cohort), then
+                    ///< AddMasked of each sum that the store has of the attempt
 };
 /// Spent until and with a release, all legs together.
 struct PrivacyCost {

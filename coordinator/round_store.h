@@ -79,7 +79,8 @@ class RoundStore {
   /// writer).
   virtual Result<std::vector<RoundKey>> OpenAttempts(const ExperimentId& run) = 0;
   /// Before the opening request is sent; never refunded, and a session is charged once
-  /// (kAlreadyExists). Stores the masked sum and the receipts too.
+  /// (kAlreadyExists). Stores the masked sum and the receipts too: until the attempt ends, after
+  /// which both are the empty blob.
   virtual Status ChargePrivacy(const Lease& lease, const PrivacyCharge& charge) = 0;
   virtual Result<std::vector<PrivacyCharge>> PrivacyCharges(const ExperimentId& run) = 0;
 

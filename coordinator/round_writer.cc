@@ -3,11 +3,9 @@
 #include <cstring>
 #include <set>
 
-#include "fedmeta/v1/store.pb.h"
-
 namespace fedmeta {
 
-Result<OpenedRun> OpenRun(RoundStore& store, const ExperimentId& run) {
+Result<OpenedRun> OpenRun(RoundStore& store, const ExperimentId& run, Interrupted interrupted) {
   OpenedRun opened;
   FEDMETA_ASSIGN_OR_RETURN(opened.lease, store.Acquire(run));
   FEDMETA_ASSIGN_OR_RETURN(const std::vector<RoundKey> open, store.OpenAttempts(run));
@@ -16,6 +14,18 @@ Result<OpenedRun> OpenRun(RoundStore& store, const ExperimentId& run) {
     cut_off.key = key;
     cut_off.reason = "the process that ran it ended";
     cut_off.cut_off = true;
+    if (interrupted == Interrupted::kResume) {
+      auto charged = ReadChargedAttempt(store, run, key);
+      if (!charged.ok() && charged.error().code() != ErrorCode::kDataLoss) return charged.error();
+      if (charged.ok() && *charged) {
+        opened.interrupted = *std::move(charged);
+        continue;
+      }
+      if (!charged.ok()) {
+        cut_off.spent = true;
+        cut_off.reason = charged.error().message();
+      }
+    }
     FEDMETA_RETURN_IF_ERROR(
         store.EndAttempt(opened.lease, {.key = key, .outcome = SerializeRecord(cut_off)}));
   }
@@ -80,18 +90,27 @@ Status RoundWriter::Charge(const RoundKey& attempt, const PrivacyCost& cost) {
 }
 
 Status RoundWriter::Charge(const Persist& what, std::span<const std::byte> masked_sum) {
-  v1::ChargedSession session;
-  session.set_plan(std::string(what.plan.bytes()));
-  session.set_group(what.charge->group);
-  session.set_snapshot(what.charge->snapshot);
   PrivacyCharge charge{.session = what.charge->key, .masked_sum = {}, .receipts = {}};
   if (what.cost) {
     charge.epsilon = what.cost->epsilon;
     charge.delta = what.cost->delta;
   }
   FEDMETA_ASSIGN_OR_RETURN(charge.masked_sum, store_.PutBlob(masked_sum));
-  FEDMETA_ASSIGN_OR_RETURN(charge.receipts, store_.PutBlob(AsBytes(session.SerializeAsString())));
+  FEDMETA_ASSIGN_OR_RETURN(charge.receipts,
+                           store_.PutBlob(AsBytes(SerializeCharge(what.plan, *what.charge))));
   return store_.ChargePrivacy(lease_, charge);
+}
+
+Result<RoundWriter::Sums> RoundWriter::MaskedSums(const RoundKey& attempt) {
+  FEDMETA_ASSIGN_OR_RETURN(const std::optional<ChargedAttempt> charged,
+                           ReadChargedAttempt(store_, lease_.run, attempt));
+  Sums sums;
+  if (!charged) return sums;
+  for (const ChargedAttempt::Group& group : charged->groups) {
+    FEDMETA_ASSIGN_OR_RETURN(Bytes sum, store_.GetBlob(group.masked_sum));
+    sums.emplace_back(group, std::move(sum));
+  }
+  return sums;
 }
 
 Result<std::optional<SavedState>> RoundWriter::Load(const StartLeg& what, const ExperimentId& leg) {

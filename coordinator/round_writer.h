@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "fedmeta/coordinator/attempt_record.h"
+#include "fedmeta/coordinator/charged_attempt.h"
 #include "fedmeta/coordinator/round_engine.h"
 #include "fedmeta/coordinator/round_store.h"
 #include "fedmeta/coordinator/round_worker.h"
@@ -19,12 +20,20 @@ namespace fedmeta {
 /// A run as its store has it, open for writing.
 struct OpenedRun {
   Lease lease;
-  std::vector<AttemptRecord> history;  ///< empty: it is new
-  std::vector<ClientId> present;       ///< when the last attempt began
-  std::uint64_t charged = 0;           ///< releases charged to the privacy budget
+  std::vector<AttemptRecord> history;              ///< empty: it is new
+  std::vector<ClientId> present;                   ///< when the last attempt began
+  std::uint64_t charged = 0;                       ///< releases charged to the privacy budget
+  std::optional<ChargedAttempt> interrupted = {};  ///< not ended: to be gone on with
+};
+/// Of an attempt that was cut off after its sums were charged.
+enum class Interrupted : std::uint8_t {
+  kEnd,     ///< simulation: its clients and what they had opened are gone too
+  kResume,  ///< live: OpenedRun::interrupted
 };
 /// Takes the run over from whoever wrote it before; an attempt that was cut off is ended as such.
-Result<OpenedRun> OpenRun(RoundStore& store, const ExperimentId& run);
+/// One whose charge cannot be read any more is spent.
+Result<OpenedRun> OpenRun(RoundStore& store, const ExperimentId& run,
+                          Interrupted interrupted = Interrupted::kEnd);
 
 /// Puts an engine's records into the store. Not thread-safe: one thread calls it.
 class RoundWriter {
@@ -43,6 +52,9 @@ class RoundWriter {
   void Tidy() { store_.Tidy(); }
   /// kChargePrivacy, with the group's masked sum.
   Status Charge(const Persist& what, std::span<const std::byte> masked_sum);
+  using Sums = std::vector<std::pair<ChargedAttempt::Group, Bytes>>;
+  /// kResumeAttempt: the groups with their masked sums.
+  Result<Sums> MaskedSums(const RoundKey& attempt);
   /// What a leg that goes on starts from; nothing for one that begins.
   Result<std::optional<SavedState>> Load(const StartLeg& what, const ExperimentId& leg);
 

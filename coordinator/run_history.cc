@@ -20,21 +20,20 @@ Step StepOf(const RoundKey& key) {
 Result<RunHistory> RunHistory::Create(std::vector<AttemptRecord> records,
                                       const std::set<ExperimentId>& legs) {
   RunHistory history;
-  std::map<ExperimentId, std::uint64_t> committed, spent;
+  std::map<ExperimentId, std::uint64_t> used, head;  // numbers of training rounds
   for (AttemptRecord& record : records) {
     const RoundKey key = record.key;
     if (!legs.contains(key.experiment)) {
       return DoesNotFollow(key, ", of which this experiment knows nothing");
     }
     const bool trains = StepOf(key) == Step::kTrain;
-    // A spent round's number is used up, the state stays: evaluations count what was committed.
-    const std::uint64_t due =
-        committed[key.experiment] + (trains ? 1 + spent[key.experiment] : 0);
+    // A spent round's number is used up, the state stays: evaluations are of the last commit.
+    const std::uint64_t due = trains ? used[key.experiment] + 1 : head[key.experiment];
     if (key.round != due) {
       return DoesNotFollow(key, " where round " + std::to_string(due) + " follows");
     }
-    if (trains && record.committed) ++committed[key.experiment];
-    if (trains && record.spent) ++spent[key.experiment];
+    if (trains && (record.committed || record.spent)) used[key.experiment] = key.round;
+    if (trains && record.committed) head[key.experiment] = key.round;
     history.legs_[key.experiment].push_back(std::move(record));
   }
   return history;

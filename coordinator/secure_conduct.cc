@@ -16,6 +16,7 @@ void SecureConduct::Take(const AttemptRecord& record) {
     latest_.push_back(session);
     if (latest_.size() > kWindow) latest_.pop_front();
   }
+  if (record.spent) round_missing_.clear();  // that round has no further attempts
   Recount();
 }
 

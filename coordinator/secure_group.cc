@@ -6,6 +6,7 @@
 #include "fedmeta/coordinator/plan_factory.h"
 #include "fedmeta/core/text.h"
 #include "fedmeta/privacy/secure_terms.h"
+#include "fedmeta/privacy/threshold.h"
 #include "fedmeta/protocol/phases.h"
 
 namespace fedmeta {
@@ -20,6 +21,29 @@ SecureGroup::SecureGroup(Frame frame, std::uint32_t number, std::vector<ClientId
     : frame_(frame), number_(number), clients_(std::move(clients)) {}
 
 void SecureGroup::Start(TimePoint now) { NextSession(now); }
+
+void SecureGroup::Resume(const ChargedAttempt::Group& charged, std::vector<SessionRecord> records) {
+  charged_ = true;
+  session_ = charged.session;
+  frame_.last_session = std::max(frame_.last_session, session_);
+  records_ = std::move(records);
+  if (records_.empty() || record().session != session_)
+    records_.push_back({.session = session_, .group = number_});
+  Result<SecureServer> server = SecureServer::Restore(ServerOptions(), charged.snapshot);
+  if (!server.ok()) {
+    End(State::kSpent, server.error().message());
+    return;
+  }
+  server_ = *std::move(server);
+  clients_ = server_->members();
+  request_ = server_->OpeningRequest().value();
+}
+
+void SecureGroup::Reopen(TimePoint now) {
+  if (state_ != State::kRunning) return;
+  Enter(Step::kOpen, now);
+  Ask(clients_, kOpenPhase, request_);
+}
 
 RoundKey SecureGroup::key() const {
   RoundKey key = frame_.plan.key();
@@ -159,6 +183,27 @@ void SecureGroup::Refuse(const ClientId& client, const Error& error, TimePoint n
 
 void SecureGroup::Lose(const ClientId& client, const std::string& reason, TimePoint now) {
   if (live() && !charged() && Has(client)) Remove({client}, reason, now);
+}
+
+void SecureGroup::Handle(const ClientFailed& fact, TimePoint now) {
+  if (!live() || fact.key != key() || !Has(fact.client)) return;
+  if (!charged()) {
+    Remove({fact.client}, fact.reason, now);
+  } else if (step_ == Step::kOpen) {
+    unable_.insert(fact.client);
+    record().missing.push_back(fact.client.value());
+    if (!MayBeOpened())
+      End(State::kSpent,
+          "too few members can open the sum; " + fact.client.value() + ": " + fact.reason);
+  }
+}
+
+bool SecureGroup::MayBeOpened() const {
+  const std::vector<ClientId> missing = server_->missing();
+  const auto lost = std::count_if(missing.begin(), missing.end(), [this](const ClientId& client) {
+    return unable_.contains(client);
+  });
+  return clients_.size() - static_cast<std::size_t>(lost) >= OpeningThreshold(clients_.size());
 }
 
 void SecureGroup::Rejoin(const ClientId& client) {

@@ -54,9 +54,14 @@ class SecureGroup {
     std::string phase, reason;
   };
 
-  SecureGroup(Frame frame, std::uint32_t number, std::vector<ClientId> clients);
+  SecureGroup(Frame frame, std::uint32_t number, std::vector<ClientId> clients = {});
 
   void Start(TimePoint now);
+  /// In place of Start: a session that another process had charged, of which `records` (of this
+  /// group) tell. Its members are then those of the sum; what cannot be verified any more is spent.
+  void Resume(const ChargedAttempt::Group& charged, std::vector<SessionRecord> records);
+  /// After Resume: asks for the opening, again.
+  void Reopen(TimePoint now);
   void Handle(const PhaseReplied& fact, TimePoint now);
   void Handle(const UploadStaged& fact, TimePoint now);
   void Handle(const TimerFired& fact, TimePoint now);
@@ -64,11 +69,15 @@ class SecureGroup {
   void Handle(const WorkFinished& fact, TimePoint now);
   /// Of a group that is ready: what is about to be opened is made durable, then it is opened.
   void Charge(TimePoint now);
-  /// A client is out by its own word or silence.
+  /// A client cannot go on in this session, by its own word.
+  void Handle(const ClientFailed& fact, TimePoint now);
+  /// A client is out.
   void Lose(const ClientId& client, const std::string& reason, TimePoint now);
   /// It is back; what is asked of it is asked again.
   void Rejoin(const ClientId& client);
 
+  std::uint32_t number() const { return number_; }
+  std::uint32_t session() const { return session_; }  ///< the latest one
   State state() const { return state_; }
   const std::string& reason() const { return reason_; }  ///< of kFailed and kSpent
   /// Those that the sum is over, once it is opened.
@@ -102,6 +111,8 @@ class SecureGroup {
   void Advance(TimePoint now);
   void TryOpen(TimePoint now);
   void NoteFindings();
+  /// Whether enough members may still open.
+  bool MayBeOpened() const;
   void End(State state, std::string reason);
   RoundKey key() const;
   SecureServer::Options ServerOptions() const;
@@ -120,7 +131,8 @@ class SecureGroup {
   std::map<ClientId, Digest> staged_;       // uploads
   std::map<std::uint64_t, ClientId> adds_;  // kAddUpload that are out
   bool charged_ = false;
-  std::string request_;  // for openings
+  std::string request_;        // for openings
+  std::set<ClientId> unable_;  // to open, for good
   std::size_t findings_noted_ = 0;
 
   std::vector<SessionRecord> records_;

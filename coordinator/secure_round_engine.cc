@@ -19,6 +19,7 @@ class SecureRoundEngine final : public AttemptEngine {
         settings_(std::move(secure.settings)),
         group_size_(settings_.terms.group_size()),
         model_hash_(secure.model_hash),
+        charged_(std::move(secure.charged)),
         tickets_(tickets) {}
 
   std::string_view phase() const override {
@@ -31,6 +32,53 @@ class SecureRoundEngine final : public AttemptEngine {
   }
 
  private:
+  Record opening() const override {
+    return charged_ ? Record::kResumeAttempt : AttemptEngine::opening();
+  }
+  void Begun(TimePoint now) override {
+    if (charged_) {
+      Resume(now);
+    } else {
+      AttemptEngine::Begun(now);
+    }
+  }
+  void NotBegun(const Status& status, TimePoint now) override {
+    // What is lost for good is spent; an environment that is put right may still find it.
+    if (charged_ && status.error().code() == ErrorCode::kDataLoss) {
+      Abandon(status.error().message(), now);
+    } else {
+      AttemptEngine::NotBegun(status, now);
+    }
+  }
+
+  void Resume(TimePoint now) {
+    BeginSum(now);
+    for (const DroppedClient& dropped : charged_->attempt.dropped) {
+      const ClientId client(dropped.client);
+      if (Asks(client)) Set(client, Standing::kDropped, dropped.phase, dropped.reason);
+    }
+    for (const ChargedAttempt::Group& charged : charged_->groups) {
+      std::vector<SessionRecord> records;
+      for (const SessionRecord& record : charged_->attempt.sessions) {
+        if (record.group == charged.group && record.session <= charged.session)
+          records.push_back(record);
+      }
+      SecureGroup& group = groups_.emplace_back(FrameOfGroups(), charged.group);
+      group.Resume(charged, std::move(records));
+      for (const ClientId& client : group.clients()) {
+        if (Asks(client)) Set(client, Standing::kInHand);
+      }
+    }
+    for (const ClientId& client : Those(Standing::kAsked))
+      Set(client, Standing::kLost, "secure", "the coordinator ended before its sum was charged");
+    if (in_hand() < attempt().minimum) {
+      Abandon(Figures(), now);  // and nobody is asked to open what could not be used
+      return;
+    }
+    for (SecureGroup& group : groups_) group.Reopen(now);
+    Settle(now);
+  }
+
   void OnOther(const Event& event, TimePoint now) override {
     std::visit([&](const auto& fact) { On(fact, now); }, event);
     if (at() == Phase::kSum) Settle(now);
@@ -64,9 +112,11 @@ class SecureRoundEngine final : public AttemptEngine {
   }
   void On(const ClientLost& fact, TimePoint now) { Lose(fact.client, fact.reason, now); }
   void On(const ClientFailed& fact, TimePoint now) {
-    RoundKey attempt_key = fact.key;
-    attempt_key.session = 0;
-    if (attempt_key == key()) Lose(fact.client, fact.reason, now);
+    if (fact.key == key()) {
+      Lose(fact.client, fact.reason, now);
+    } else if (SecureGroup* group = GroupOf(fact.client)) {
+      group->Handle(fact, now);
+    }
   }
   void Lose(const ClientId& client, const std::string& reason, TimePoint now) {
     if (StandingOf(client) != Standing::kInHand) return;
@@ -91,6 +141,14 @@ class SecureRoundEngine final : public AttemptEngine {
     return found == groups_.end() ? nullptr : &*found;
   }
 
+  SecureGroup::Frame FrameOfGroups() {
+    return {.plan = attempt().plan,
+            .model_hash = model_hash_,
+            .settings = settings_,
+            .tickets = tickets_,
+            .last_session = last_session_};
+  }
+
   void Proceed(TimePoint now) override {
     BeginSum(now);
     const std::vector<ClientId> clients = Those(Standing::kInHand);
@@ -99,12 +157,7 @@ class SecureRoundEngine final : public AttemptEngine {
       const auto at = [&](std::size_t part) {
         return clients.begin() + static_cast<std::ptrdiff_t>(clients.size() * part / count);
       };
-      groups_.emplace_back(SecureGroup::Frame{.plan = attempt().plan,
-                                              .model_hash = model_hash_,
-                                              .settings = settings_,
-                                              .tickets = tickets_,
-                                              .last_session = last_session_},
-                           static_cast<std::uint32_t>(number),
+      groups_.emplace_back(FrameOfGroups(), static_cast<std::uint32_t>(number),
                            std::vector<ClientId>(at(number), at(number + 1)));
     }
     for (SecureGroup& group : groups_) group.Start(now);
@@ -113,7 +166,7 @@ class SecureRoundEngine final : public AttemptEngine {
 
   /// Whether the sums are done, can go on, or cannot.
   void Settle(TimePoint now) {
-    Collect();
+    Collect(now);
     if (at() != Phase::kSum) return;
     std::size_t possible = 0;
     for (const SecureGroup& group : groups_) {
@@ -134,9 +187,14 @@ class SecureRoundEngine final : public AttemptEngine {
   }
 
   /// What the groups want done and whom they have lost.
-  void Collect() {
+  void Collect(TimePoint now) {
     for (SecureGroup& group : groups_) {
-      for (Instruction& instruction : group.TakeInstructions()) Out(std::move(instruction));
+      for (Instruction& instruction : group.TakeInstructions()) {
+        if (auto* persist = std::get_if<Persist>(&instruction);
+            persist != nullptr && persist->charge)
+          Describe(*persist->charge, now);
+        Out(std::move(instruction));
+      }
       for (const SecureGroup::Out& out : group.TakeOut()) Drop(out.client, out.phase, out.reason);
       if (!group.store_status().ok()) {
         Fail(group.store_status());
@@ -150,6 +208,13 @@ class SecureRoundEngine final : public AttemptEngine {
     }
   }
 
+  /// All that another process would need.
+  void Describe(SessionCharge& charge, TimePoint now) const {
+    charge.attempt = Outcome(now);
+    charge.minimum = attempt().minimum;
+    charge.population = attempt().population;
+  }
+
   void EndSum(TimePoint now) {
     for (const SecureGroup& group : groups_) {
       if (group.state() != State::kOpened) continue;
@@ -159,8 +224,17 @@ class SecureRoundEngine final : public AttemptEngine {
     if (Count(Standing::kReported) >= attempt().minimum) {
       Close(now);
     } else {
-      Abandon(Figures(), now);
+      Abandon(WhyNot(), now);
     }
+  }
+
+  /// Of the first group that came to nothing; its clients' reasons only repeat it.
+  std::string WhyNot() const {
+    for (const SecureGroup& group : groups_) {
+      const bool failed = group.state() == State::kFailed || group.state() == State::kSpent;
+      if (failed && !group.reason().empty()) return group.reason();
+    }
+    return Figures();
   }
 
   void GiveUp(TimePoint now) {
@@ -180,13 +254,14 @@ class SecureRoundEngine final : public AttemptEngine {
                        [&](const SecureGroup& group) { return group.state() == state; });
   }
   bool Charged() const {
-    return std::any_of(groups_.begin(), groups_.end(),
-                       [](const SecureGroup& group) { return group.charged(); });
+    return charged_ || std::any_of(groups_.begin(), groups_.end(),
+                                   [](const SecureGroup& group) { return group.charged(); });
   }
   /// Once something is charged, the opening under way decides.
   bool Cancellable() const override { return !Charged() || at() == Phase::kClose; }
 
   void Complete(AttemptRecord& record) const override {
+    if (charged_) TakeUp(record);
     for (const SecureGroup& group : groups_) {
       record.sessions.insert(record.sessions.end(), group.records().begin(), group.records().end());
       record.bytes_down += group.bytes_down();
@@ -197,9 +272,25 @@ class SecureRoundEngine final : public AttemptEngine {
     record.spent = !record.committed && Charged();
   }
 
+  /// What the attempt had come to in the process before this one.
+  void TakeUp(AttemptRecord& record) const {
+    const AttemptRecord& before = charged_->attempt;
+    record.wall_s += before.wall_s;
+    for (const auto& [part, seconds] : before.parts_s) record.parts_s[part] += seconds;
+    record.bytes_down += before.bytes_down;
+    record.bytes_up += before.bytes_up;
+    for (const SessionRecord& session : before.sessions) {
+      const auto resumed = [&](const SecureGroup& group) {
+        return session.group == group.number() && session.session <= group.session();
+      };
+      if (std::none_of(groups_.begin(), groups_.end(), resumed)) record.sessions.push_back(session);
+    }
+  }
+
   const SecureSettings settings_;
   const std::size_t group_size_;
   const Digest model_hash_;
+  const std::optional<ChargedAttempt> charged_;  // what it goes on with
   Tickets& tickets_;
   std::uint32_t last_session_ = 0;
   std::deque<SecureGroup> groups_;  // does not move

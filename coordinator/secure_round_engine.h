@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "fedmeta/coordinator/attempt_engine.h"
@@ -11,7 +12,8 @@ namespace fedmeta {
 struct SecureAttempt {
   Attempt attempt;
   SecureSettings settings;
-  Digest model_hash;  ///< SessionFacts::model_hash
+  Digest model_hash;                           ///< SessionFacts::model_hash
+  std::optional<ChargedAttempt> charged = {};  ///< goes on with this; its plan is the attempt's
 };
 
 /// One attempt in secure mode: AttemptEngine, where an answer is the word that an update is ready.
@@ -20,6 +22,9 @@ struct SecureAttempt {
 /// before all are ready, so that up to there an attempt that cannot reach its minimum has opened
 /// nothing and can be tried again. What is charged but not committed is spent
 /// (AttemptRecord::spent).
+///
+/// An attempt that another process had charged goes on with its openings: the same request to the
+/// same members, who answer as they did or would have; no other session of it is ever begun.
 std::unique_ptr<RoundEngine> MakeSecureRoundEngine(SecureAttempt attempt, Tickets& tickets);
 
 }  // namespace fedmeta

@@ -38,6 +38,12 @@ Result<v1::Role> RoleOf(const v1::ClientHello& hello, const std::string& data_na
   return found->second;
 }
 
+RoundKey AttemptOf(const v1::PhaseRequest& step) {
+  RoundKey key = FromMessage(step.key()).value();
+  key.session = 0;
+  return key;
+}
+
 }  // namespace
 
 SessionTable::SessionTable(Options options)
@@ -286,10 +292,8 @@ void SessionTable::Close(const std::vector<ClientId>& clients, const RoundKey& k
       const auto found = sessions_.find(client);
       if (found == sessions_.end()) continue;
       Session& session = found->second;
-      if (session.plan && session.plan->key() == key) {
-        session.plan.reset();
-        session.step.reset();
-      }
+      if (session.plan && session.plan->key() == key) session.plan.reset();
+      if (session.step && AttemptOf(*session.step) == key) session.step.reset();
       v1::Closed closed;
       *closed.mutable_key() = ToMessage(key);
       closed.set_counted(counted);

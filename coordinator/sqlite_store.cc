@@ -9,8 +9,8 @@
 #include "fedmeta/coordinator/store_checks.h"
 #include "fedmeta/coordinator/store_schema.h"
 #include "fedmeta/coordinator/store_statements.h"
-#include "fedmeta/core/file_lock.h"
 #include "fedmeta/core/file_descriptor.h"
+#include "fedmeta/core/file_lock.h"
 
 namespace fedmeta {
 namespace {
@@ -233,7 +233,32 @@ class SqliteStore final : public RoundStore {
     return {};
   }
 
+  /// The sums of an attempt's sessions, and what opens them, have served.
+  Status EmptyCharges(const RoundKey& key) {
+    std::vector<std::int64_t> old;
+    {
+      SqliteRows rows = sql_.charged_blobs.Start(key.experiment.value(), Number(key.purpose),
+                                                 Number(key.round), Number(key.attempt));
+      for (;;) {
+        FEDMETA_ASSIGN_OR_RETURN(const bool another, rows.Next());
+        if (!another) break;
+        old.insert(old.end(), {rows.Integer(0), rows.Integer(1)});
+      }
+    }
+    if (old.empty()) return {};
+    FEDMETA_ASSIGN_OR_RETURN(const BlobRef nothing, blobs_.Put({}));
+    std::int64_t empty = 0;
+    for (std::size_t i = 0; i < old.size(); ++i) {
+      FEDMETA_ASSIGN_OR_RETURN(empty, blobs_.Name(nothing));
+    }
+    FEDMETA_RETURN_IF_ERROR(sql_.empty_charges.Run(key.experiment.value(), Number(key.purpose),
+                                                   Number(key.round), Number(key.attempt), empty));
+    for (const std::int64_t blob : old) FEDMETA_RETURN_IF_ERROR(blobs_.Unname(blob));
+    return {};
+  }
+
   Status End(const RoundKey& key, std::string_view outcome) {
+    FEDMETA_RETURN_IF_ERROR(EmptyCharges(key));
     FEDMETA_RETURN_IF_ERROR(sql_.end_attempt.Run(key.experiment.value(), Number(key.purpose),
                                                  Number(key.round), Number(key.attempt)));
     return sql_.add_entry.Run(key.experiment.value(), Number(key.purpose), Number(key.round),

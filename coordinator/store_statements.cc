@@ -62,6 +62,15 @@ Result<StoreStatements> StoreStatements::Prepare(SqliteDatabase& database) {
        " masked_sum, receipts FROM charge"
        " JOIN leg ON leg.id = charge.leg JOIN run ON run.id = leg.run"
        " WHERE run.name = ?1 ORDER BY sequence"},
+      {&s.charged_blobs,
+       "SELECT masked_sum, receipts FROM charge JOIN blob ON blob.id = receipts"
+       " WHERE leg = (SELECT id FROM leg WHERE name = ?1)"
+       " AND purpose = ?2 AND round = ?3 AND attempt = ?4 AND size > 0"},
+      {&s.empty_charges,
+       "UPDATE charge SET masked_sum = ?5, receipts = ?5"
+       " WHERE leg = (SELECT id FROM leg WHERE name = ?1)"
+       " AND purpose = ?2 AND round = ?3 AND attempt = ?4"
+       " AND (SELECT size FROM blob WHERE id = receipts) > 0"},
       {&s.kept, "SELECT blob FROM kept WHERE run = ?1 AND name = ?2"},
       {&s.keep, "INSERT OR REPLACE INTO kept (run, name, blob) VALUES (?1, ?2, ?3)"},
   };

@@ -28,6 +28,8 @@ struct StoreStatements {
   SqliteStatement changed_states;          ///< leg's name, round, attempt -> client, blob
   SqliteStatement add_charge;              ///< key, session, epsilon, delta, masked sum, receipts
   SqliteStatement charges;                 ///< run's name -> key and the rest
+  SqliteStatement charged_blobs;           ///< key -> masked sum, receipts; without empty ones
+  SqliteStatement empty_charges;           ///< key, what takes the place of those
   SqliteStatement kept;                    ///< run, name -> blob
   SqliteStatement keep;                    ///< run, name, blob
 };

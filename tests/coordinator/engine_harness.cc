@@ -43,6 +43,8 @@ struct Describer {
     const char* what = i.record == Record::kBeginAttempt    ? "begin "
                        : i.record == Record::kCommitRound   ? "commit "
                        : i.record == Record::kEndEvaluation ? "figures "
+                       : i.record == Record::kChargePrivacy ? "charge "
+                       : i.record == Record::kResumeAttempt ? "resume "
                                                             : "abandon ";
     const std::string reason = i.outcome ? i.outcome->reason : "";
     return "persist " + std::string(what) + i.plan.key().ToString() +

@@ -247,7 +247,7 @@ TEST_P(RoundStoreTest, ClientStatesStayUntilTheyChange) {
   EXPECT_FALSE(Has(first.client_states[1].second));
 }
 
-TEST_P(RoundStoreTest, ASessionIsChargedOnceAndItsBlobsStay) {
+TEST_P(RoundStoreTest, ASessionIsChargedOnceAndItsBlobsStayUntilItsAttemptEnds) {
   Begin(Key(1, 1));
   PrivacyCharge charge{.session = Key(1, 1),
                        .epsilon = 0.25,
@@ -262,6 +262,9 @@ TEST_P(RoundStoreTest, ASessionIsChargedOnceAndItsBlobsStay) {
   charge.session.session = 2;
   charge.masked_sum = Put("second sum");
   ASSERT_TRUE(store_->ChargePrivacy(lease_, charge).ok());
+  const PrivacyCharge first = store_->PrivacyCharges(run_).value().front();
+  EXPECT_EQ(AsText(store_->GetBlob(first.masked_sum).value()), "sum");
+  EXPECT_TRUE(Has(first.receipts));
   ASSERT_TRUE(Commit(Key(1, 1), {}, "one").ok());
   charge.session.session = 3;
   EXPECT_EQ(CodeOf(store_->ChargePrivacy(lease_, charge)), ErrorCode::kFailedPrecondition)
@@ -273,8 +276,12 @@ TEST_P(RoundStoreTest, ASessionIsChargedOnceAndItsBlobsStay) {
   EXPECT_EQ(charges[1].session.session, 2U);
   EXPECT_EQ(charges[0].epsilon, 0.25);
   EXPECT_EQ(charges[0].delta, 1e-7);
-  EXPECT_EQ(AsText(store_->GetBlob(charges[0].masked_sum).value()), "sum");
-  EXPECT_TRUE(Has(charges[0].receipts));
+  for (const PrivacyCharge& one : charges) {
+    EXPECT_THAT(store_->GetBlob(one.masked_sum).value(), IsEmpty());
+    EXPECT_THAT(store_->GetBlob(one.receipts).value(), IsEmpty());
+  }
+  EXPECT_FALSE(Has(first.masked_sum));
+  EXPECT_FALSE(Has(first.receipts));
   EXPECT_THAT(store_->PrivacyCharges(ExperimentId("other")).value(), IsEmpty());
 }
 

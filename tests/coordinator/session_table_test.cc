@@ -176,6 +176,31 @@ TEST_F(SessionTableTest, OnlyTheBlobsOfItsPlanMayBeDownloaded) {
   EXPECT_FALSE(table_.MayDownload(ClientId("b"), plan_.state_hash()));
 }
 
+TEST_F(SessionTableTest, AStepIsHeardUntilItIsAnsweredOrTheAttemptIsOver) {
+  const std::uint64_t session = Join("a")->welcome.session_id();
+  v1::PhaseRequest step;
+  RoundKey key = plan_.key();
+  key.session = 3;
+  *step.mutable_key() = ToMessage(key);
+  step.set_phase("open");
+  const auto hears = [&] {
+    const auto answer = Next("a", session);
+    return *answer && (*answer)->value().has_phase();
+  };
+  table_.GivePhase(a_, step);
+  EXPECT_TRUE(hears());
+  EXPECT_TRUE(hears());
+  table_.AnsweredPhase(ClientId("a"), key, "mask");
+  EXPECT_TRUE(hears());
+  table_.AnsweredPhase(ClientId("a"), key, "open");
+  EXPECT_FALSE(hears());
+  // Also where the plan was given by a process before this one.
+  table_.GivePhase(a_, step);
+  table_.Close(a_, plan_.key(), false, "spent");
+  EXPECT_TRUE((*Next("a", session))->value().has_closed());
+  EXPECT_FALSE(hears());
+}
+
 TEST_F(SessionTableTest, EveryoneHearsTheFarewell) {
   const std::uint64_t a = Join("a")->welcome.session_id();
   const std::uint64_t b = Join("b")->welcome.session_id();
