@@ -11,8 +11,7 @@ AttemptRecord Record(std::uint64_t round, std::uint32_t attempt,
                      const std::vector<std::string>& missing, std::string_view phase = "share") {
   AttemptRecord record;
   record.key = {.experiment = ExperimentId("demo/maml"), .round = round, .attempt = attempt};
-  record.sessions = {
-      {.session = 1, .group = 0, .phase = std::string(phase), .missing = missing}};
+  record.sessions = {{.session = 1, .group = 0, .phase = std::string(phase), .missing = missing}};
   return record;
 }
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "fedmeta/protocol/phases.h"
+#include "fedmeta/v1/secure.pb.h"
 
 namespace fedmeta {
 namespace {
@@ -114,6 +115,42 @@ TEST(SecureRoundEngineTest, DropsAClientWhoseMessageDoesNotHold) {
   drive.Run();
   ExpectOpened(drive, "abce");
   EXPECT_EQ(drive.outcome->dropped[0].client, "d");
+}
+
+TEST(SecureRoundEngineTest, OfAShareThatCannotBeOpenedBothEndsAreOut) {
+  SecureDrive drive(5);
+  std::vector<std::string> complained;
+  drive.on_reply = [&](PhaseReplied& reply) {
+    if (reply.phase == kComplaintPhase) complained.push_back(reply.client.value());
+    if (reply.client.value() != "b" || reply.phase != kSharePhase) return;
+    v1::Shares shares;
+    ASSERT_TRUE(shares.ParseFromString(reply.body));
+    shares.mutable_sealed(3)->back() ^= 1;  // for d
+    reply.body = shares.SerializeAsString();
+  };
+  drive.Run();
+  EXPECT_THAT(complained, ElementsAre("d"));
+  ExpectOpened(drive, "ace");
+  ASSERT_THAT(drive.outcome->sessions, SizeIs(2));
+  EXPECT_EQ(drive.outcome->sessions[0].phase, kDisputed);
+  EXPECT_THAT(drive.outcome->sessions[0].missing, ElementsAre("d", "b"));
+  EXPECT_THAT(drive.outcome->sessions[0].reason, HasSubstr("one of the two is at fault"));
+  EXPECT_THAT(drive.charged, ElementsAre("2"));
+  ASSERT_THAT(drive.outcome->dropped, SizeIs(2));
+}
+
+TEST(SecureRoundEngineTest, AClientsFailureInAnEarlierSessionIsNoneInThisOne) {
+  SecureDrive drive(5);
+  drive.silent[std::string(kSharePhase)] = {"b"};
+  drive.on_instruction = [&](const Instruction& instruction) {
+    const auto* step = std::get_if<SendPhase>(&instruction);
+    if (step == nullptr || step->key.session != 2 || step->phase != kMaskPhase) return;
+    RoundKey before = step->key;
+    before.session = 1;
+    drive.Give(ClientFailed{before, ClientId("a"), "secure share", "too late"});
+  };
+  drive.Run();
+  ExpectOpened(drive, "acde");
 }
 
 TEST(SecureRoundEngineTest, DealsOutGroupsThatAreOpenedTogetherOrNotAtAll) {
