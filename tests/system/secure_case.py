@@ -1,38 +1,63 @@
 """A federation of four sites under secure aggregation, and gates that hold a site still before a message of its choice. Standard library only."""
 
 import collections
+import fcntl
 import json
 import os
+import signal
 import sqlite3
 import threading
+import time
 import unittest
 
 from federation import Federation
 from test_live import tensors
 
+signal.signal(signal.SIGIO, signal.SIG_IGN)  # the kernel says so that somebody waits for a lease; a Gate looks for itself
+
 SETTINGS = "secure_aggregation: {plan_seeds: true}\npolicy: {approve: any, minimum_cohort: 3}\n"
 
 
 class Gate:
-    """A site's outbound.jsonl as a named pipe. A site writes down each message before it sends it, so it stands still before the
-    message that follows one which hold() names, until release(). Its heartbeats go on."""
+    """Stands before each message of a site. A site writes a message down (outbound.jsonl) before it sends it; here it finds that file
+    under a lease of this process, and the kernel lets it open the file only when the gate gives the lease up, by when the next file
+    is in its place. So a site stands still before the message that follows one which hold() names, until release(), while
+    its heartbeats go on. The kernel breaks a lease after 45 s."""
 
     def __init__(self, path):
-        self.holds, self.held, self.go = collections.deque(), threading.Event(), threading.Event()
-        path.unlink(missing_ok=True)
-        os.mkfifo(path)
-        threading.Thread(target=self._read, args=(path,), daemon=True).start()
+        self.path, self.holds = path, collections.deque()
+        self.held, self.go = threading.Event(), threading.Event()
+        self.file = self._lease()
+        threading.Thread(target=self._guard, daemon=True).start()
 
-    def _read(self, path):
-        while path.exists():
-            with open(path, encoding="utf-8") as pipe:  # until the site opens it too, and then until it closes it
-                lines = [json.loads(line) for line in pipe]
-            for line in lines:
+    def _lease(self):
+        fresh = self.path.with_suffix(".next")
+        file = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        os.rename(fresh, self.path)
+        return file
+
+    def _guard(self):
+        before = None
+        while self.path.parent.exists():
+            if fcntl.fcntl(self.file, fcntl.F_GETLEASE) == fcntl.F_WRLCK:
+                time.sleep(0.002)
+                continue
+            # The site wants to write: what it wrote before is whole.
+            text = os.pread(before, 1 << 16, 0).decode() if before is not None else ""
+            for line in map(json.loads, text.splitlines()):
                 if line.get("purpose") == "train" and self.holds and self.holds[0] == (line["kind"], line["round"]):
                     self.holds.popleft()
                     self.go.clear()
                     self.held.set()
                     self.go.wait()
+            if before is not None:
+                os.close(before)
+            try:
+                before, self.file = self.file, self._lease()
+            except FileNotFoundError:
+                return  # the federation is closed
+            fcntl.fcntl(before, fcntl.F_SETLEASE, fcntl.F_UNLCK)
 
     def hold(self, kind, number):
         """After this message of this training round; several holds come one after the other."""
