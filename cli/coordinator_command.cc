@@ -134,7 +134,7 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
       {.legs = NamesOf(legs), .minimum_cohort = experiment->federation().minimum_cohort()},
       registry, clock));
   const std::unique_ptr<RunObserver> observer = MakeObserverChain(std::move(observers));
-  FEDMETA_ASSIGN_OR_RETURN(OpenedRun opened, OpenRun(*store, run, Interrupted::kResume));
+  FEDMETA_ASSIGN_OR_RETURN(OpenedRun opened, OpenRun(*store, run));
   FEDMETA_RETURN_IF_ERROR(WriteDescription(*store, opened.lease, description));
   std::string epoch;
   std::uint64_t epoch_number = 1;

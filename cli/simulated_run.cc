@@ -99,7 +99,7 @@ Result<RunSummary> RunSimulated(const LearnProgram& program, const RunRequest& r
   if (store == nullptr) {
     FEDMETA_ASSIGN_OR_RETURN(store, open_store());
   }
-  FEDMETA_ASSIGN_OR_RETURN(OpenedRun opened, OpenRun(*store, run));
+  FEDMETA_ASSIGN_OR_RETURN(OpenedRun opened, OpenRun(*store, run, Interrupted::kEnd));
   FEDMETA_RETURN_IF_ERROR(WriteDescription(*store, opened.lease, description));
   Simulation simulation({.experiment = *experiment,
                          .legs = std::move(legs),

@@ -33,7 +33,7 @@ enum class Interrupted : std::uint8_t {
 /// Takes the run over from whoever wrote it before; an attempt that was cut off is ended as such.
 /// One whose charge cannot be read any more is spent.
 Result<OpenedRun> OpenRun(RoundStore& store, const ExperimentId& run,
-                          Interrupted interrupted = Interrupted::kEnd);
+                          Interrupted interrupted = Interrupted::kResume);
 
 /// Puts an engine's records into the store. Not thread-safe: one thread calls it.
 class RoundWriter {

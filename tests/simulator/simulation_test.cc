@@ -102,7 +102,8 @@ Result<RunSummary> Simulate(const std::vector<std::string>& overrides, Recorder&
   FEDMETA_ASSIGN_OR_RETURN(std::vector<Leg> legs, PrepareLegs(*experiment, registries, &data));
   const auto own = MakeMemoryStore();
   RoundStore& store = kept != nullptr ? *kept : *own;
-  FEDMETA_ASSIGN_OR_RETURN(OpenedRun run, OpenRun(store, ExperimentId(experiment->name())));
+  FEDMETA_ASSIGN_OR_RETURN(OpenedRun run,
+                           OpenRun(store, ExperimentId(experiment->name()), Interrupted::kEnd));
   Simulation simulation({.experiment = *experiment,
                          .legs = std::move(legs),
                          .registries = registries,
