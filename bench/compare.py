@@ -69,6 +69,10 @@ def rounds(table, options):
     federated.compare(table, options.repetitions, max(options.seconds, 10))
 
 
+def secure(table, options):
+    federated.secure(table, options.repetitions, max(options.seconds, 20))
+
+
 def store(table, options):
     for durability in ("process", "power"):
         for parameters in (10_000, 1_000_000):
@@ -116,7 +120,7 @@ def secure_core(table, options):
 
 
 COMPARISONS = {"sinusoid": sinusoid, "conv4": conv4, "rounds": rounds, "store": store, "start": start, "memory": durability.memory,
-               "resume": durability.resume, "commit": durability.commit, "secure-core": secure_core, "csv": tables.csv}
+               "resume": durability.resume, "commit": durability.commit, "secure-core": secure_core, "secure": secure, "csv": tables.csv}
 
 
 def main():

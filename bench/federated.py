@@ -1,4 +1,5 @@
 """Federated rounds over mutual TLS between real processes whose training costs nothing (algorithm "null")."""
+import json
 import shutil
 import statistics
 import time
@@ -10,21 +11,25 @@ CLIENTS = 4
 PARAMETERS = {82: "1e4", 980: "1e6"}  # an MLP 36-w-w-2 has w^2 + 40w + 2 of them
 
 
-def measure(width, seconds):
+def sampled(federation, seconds, least=20):
     """Per round: seconds, the coordinator's CPU seconds, bytes on the wire; and the coordinator's largest memory."""
+    samples = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        samples.append((federation.rounds(), time.monotonic(), federation.cpu_seconds(), federation.socket_bytes()))
+        time.sleep(0.2)
+    rounds, times, cpu, sent = zip(*samples)
+    if rounds[-1] - rounds[0] < least:
+        raise RuntimeError(f"only {rounds[-1] - rounds[0]} rounds in {seconds} s: {federation.log('coordinator')}")
+    return {"seconds": slope(rounds, times), "cpu": slope(rounds, cpu), "bytes": slope(rounds, sent), "memory": federation.figures()["peak"],
+            "rounds": rounds[-1] - rounds[0]}
+
+
+def measure(width, seconds):
     federation = Federation(width, sites=CLIENTS)
     try:
         federation.begin()
-        samples = []
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            samples.append((federation.rounds(), time.monotonic(), federation.cpu_seconds(), federation.socket_bytes()))
-            time.sleep(0.2)
-        rounds, times, cpu, sent = zip(*samples)
-        if rounds[-1] - rounds[0] < 20:
-            raise RuntimeError(f"only {rounds[-1] - rounds[0]} rounds in {seconds} s: {federation.log('coordinator')}")
-        return {"seconds": slope(rounds, times), "cpu": slope(rounds, cpu), "bytes": slope(rounds, sent), "memory": federation.figures()["peak"],
-                "rounds": rounds[-1] - rounds[0]}
+        return sampled(federation, seconds)
     finally:
         federation.close()
 
@@ -48,3 +53,52 @@ def compare(table, repetitions, seconds):
         table.add(f"{name}: bytes on the wire a round over 8 x coordinates x clients", float(floor_bytes), median["bytes"],
                   median["bytes"] / floor_bytes, 1.02 if width > 500 else 1.05, at_most=True)
         table.add(f"{name}: coordinator memory at most, MiB; model size, MiB", 4 * coordinates(width) / 2**20, median["memory"])
+
+
+SECURE_CLIENTS, SECURE_WIDTH = 10, 980  # 10 x 1e6
+
+
+def losing_one(federation):
+    """Seconds that the sessions of a round took in which a site was killed, beyond those of its neighbours, once the loss was known: the
+    site's connection ends with it, so that is at once."""
+    def closed(least):
+        records = [json.loads(line) for line in federation.records.read_text().splitlines() if line.endswith("}")]
+        return [record for record in records if record["committed"] and record["round"] > least]
+
+    victim = federation.site_names()[-1]
+    before = federation.rounds()
+    federation.kill(victim)
+    del federation.processes[victim]
+    federation.wait_for(lambda: federation.rounds() >= before + 6, "the rounds after the loss")
+    after = closed(before)
+    hit = [record for record in after if len(record["sessions"]) > 1]
+    others = statistics.median(record["wall_s"] for record in after if len(record["sessions"]) == 1)
+    return hit[0]["wall_s"] - others if hit else None
+
+
+def secure(table, repetitions, seconds):
+    """Rounds of the same federation with plain and with secure sums, by turns."""
+    if shutil.which("ss") is None:
+        raise SystemExit("bench: 'secure' counts bytes with ss: install Debian's iproute2")
+    figures, losses = {"plain": [], "secure": []}, []
+    for _ in range(repetitions):
+        for mode, found in figures.items():
+            federation = Federation(SECURE_WIDTH, sites=SECURE_CLIENTS, mode=mode, federation={"minimum_cohort": SECURE_CLIENTS - 2})
+            try:
+                federation.begin()
+                found.append(sampled(federation, seconds, least=5))
+                if mode == "secure":
+                    losses.append(losing_one(federation))
+            finally:
+                federation.close()
+            note(f"  {mode}: " + "  ".join(f"{key} {value:.6g}" for key, value in found[-1].items()))
+    plain, masked = ({key: statistics.median(one[key] for one in found) for key in found[0]} for found in figures.values())
+    name = f"secure round over a plain one, {SECURE_CLIENTS} clients x 1e6"
+    table.add(f"{name}: seconds", plain["seconds"], masked["seconds"], masked["seconds"] / plain["seconds"], 1.5, at_most=True)
+    table.add(f"{name}: coordinator CPU, s", plain["cpu"], masked["cpu"], masked["cpu"] / plain["cpu"])
+    table.add(f"{name}: MB on the wire", plain["bytes"] / 1e6, masked["bytes"] / 1e6, masked["bytes"] / plain["bytes"])
+    table.add(f"{name}: coordinator memory, MiB", plain["memory"], masked["memory"], masked["memory"] / plain["memory"])
+    seen = [loss for loss in losses if loss is not None]
+    if seen:
+        table.add(f"one client lost in a secure round, {SECURE_CLIENTS} clients x 1e6: further seconds; of a whole one", masked["seconds"],
+                  statistics.median(seen), statistics.median(seen) / masked["seconds"])

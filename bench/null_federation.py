@@ -26,6 +26,7 @@ algorithm: {{name: "null"}}
 server: {{optimizer: {{name: sgd, learning_rate: {rate}}}}}
 federation: {{rounds: {rounds}, {federation}}}
 evaluation: {{steps: [0], episodes: 1}}
+privacy: {{secure_aggregation: {{mode: {mode}}}}}
 """
 COORDINATOR = """\
 listen: "{listen}"
@@ -66,13 +67,13 @@ class Federation:
     """A coordinator, `sites` real clients (site-1...) and `light` ones (load-1..., one process "load") in a temporary folder.
     `federation`: further keys of that block. close() ends them."""
 
-    def __init__(self, width, sites=0, light=0, federation=None, store="sqlite:store.db", metrics=False, deaths=0.0):
+    def __init__(self, width, sites=0, light=0, federation=None, store="sqlite:store.db", metrics=False, deaths=0.0, mode="plain"):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="fedmeta-bench-"))
         self.processes = {}
         self.sites, self.light, self.store, self.metrics, self.deaths = sites, light, store, metrics, deaths
         self.address, self.starts = None, 0
         settings = {"cohort": sites + light, **(federation or {})}
-        (self.dir / "experiment.yaml").write_text(EXPERIMENT.format(width=width, clients=sites + light, rate=RATE, rounds=settings.pop("rounds", 10**8),
+        (self.dir / "experiment.yaml").write_text(EXPERIMENT.format(width=width, clients=sites + light, rate=RATE, rounds=settings.pop("rounds", 10**8), mode=mode,
                                                                     federation=", ".join(f"{key}: {value}" for key, value in settings.items())))
         self.records = self.dir / "run/rounds.jsonl"
 

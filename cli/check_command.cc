@@ -328,7 +328,7 @@ class Checker {
     } else {
       findings.Warn("store: memory: a coordinator that ends loses its run");
     }
-    const auto experiment = loader_.LoadExperiment(file.experiment());
+    const auto experiment = loader_.LoadExperiment(file.experiment(), {}, Loader::RunKind::kLive);
     if (!experiment.ok()) {
       findings.Fail(experiment.error().WithContext("experiment"));
       return findings.Finish(options_.json);

@@ -73,12 +73,16 @@ Status RunClient(const LearnProgram& program, const std::string& file, std::stop
                            AuditWitness::Open(config->state_dir(), *identity, clock));
   options.witness = witness.get();
   const std::unique_ptr<PeerVerifier> verifier = CertificateVerifier(*identity, clock);
+  std::vector<std::string> members(config->policy().members().begin(),
+                                   config->policy().members().end());
+  if (members.empty()) {
+    members = {"spiffe://" + identity->credentials()->identity.federation + "/client/*"};
+  }
   options.secure = SecureIdentity{
       .federation = identity->credentials()->identity.federation,
       .policy = {.minimum_members = std::max<std::uint32_t>(kSmallestSession,
                                                             MinimumCohort(config->policy(), true)),
-                 .members = {"spiffe://" + identity->credentials()->identity.federation +
-                             "/client/*"}},
+                 .members = std::move(members)},
       .signer = [identity, &clock] { return CertificateSigner(*identity, clock); },
       .verifier = verifier.get(),
       .same_model = config->secure_aggregation().same_model(),

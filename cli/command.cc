@@ -9,6 +9,7 @@
 
 #include "fedmeta/core/text.h"
 #include "fedmeta/protocol/version.h"
+#include "fedmeta/transport/process_exit.h"
 
 namespace fedmeta {
 
@@ -53,6 +54,7 @@ std::optional<Error> UnknownCommand(std::span<char* const> arguments, const CLI:
 
 int RunCommands(int argc, char** argv, const std::string& program, const std::string& description,
                 const std::vector<Command>& commands) {
+  LeaveOpenSslRunningAtExit();
   CLI::App app(description, program);
   app.set_version_flag("--version", std::string("fedmeta ") + kProgramVersion);
   app.require_subcommand(1);

@@ -72,8 +72,9 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
   const SystemClock clock;
   const Loader loader(schema);
   FEDMETA_ASSIGN_OR_RETURN(const auto config, loader.LoadCoordinator(arguments.file));
-  FEDMETA_ASSIGN_OR_RETURN(const auto experiment,
-                           loader.LoadExperiment(config->experiment(), arguments.overrides));
+  FEDMETA_ASSIGN_OR_RETURN(
+      const auto experiment,
+      loader.LoadExperiment(config->experiment(), arguments.overrides, Loader::RunKind::kLive));
   if (experiment->privacy().differential_privacy().sampling() == "poisson") {
     return Error(ErrorCode::kInvalidArgument,
                  config->experiment() +

@@ -20,7 +20,8 @@ struct InitArguments {
 Status Init(const LearnProgram& program, const InitArguments& arguments) {
   FEDMETA_ASSIGN_OR_RETURN(
       const auto experiment,
-      Loader(program.schema).LoadExperiment(arguments.experiment, arguments.overrides));
+      Loader(program.schema)
+          .LoadExperiment(arguments.experiment, arguments.overrides, Loader::RunKind::kLive));
   std::optional<SimulationData> data;
   // What a table's columns make is known without it, also where only the sites have their data.
   if (experiment->data().has_source() && experiment->data().features().empty()) {

@@ -343,7 +343,7 @@ class ExperimentChecks {
 
 }  // namespace
 
-void FillDependentDefaults(v1::Experiment& experiment) {
+void FillDependentDefaults(v1::Experiment& experiment, bool live) {
   v1::Federation& federation = *experiment.mutable_federation();
   if (!federation.has_minimum_cohort() && federation.has_cohort()) {
     federation.set_minimum_cohort(federation.cohort());
@@ -367,6 +367,8 @@ void FillDependentDefaults(v1::Experiment& experiment) {
     if (!rate) rate = algorithm.Number("learning_rate");
     if (rate) evaluation.add_learning_rates(*rate);
   }
+  v1::SecureAggregation& sums = *experiment.mutable_privacy()->mutable_secure_aggregation();
+  if (!sums.has_mode()) sums.set_mode(live ? "secure" : "plain");
   FillPrivacyDefaults(experiment);
 }
 

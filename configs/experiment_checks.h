@@ -15,8 +15,8 @@ namespace fedmeta {
 inline constexpr std::size_t kMaximumCellsOfAnEvaluation = 4096;
 
 /// Sets what defaults to another key: minimum_cohort, evaluation.shots and learning_rates,
-/// select.steps.
-void FillDependentDefaults(v1::Experiment& experiment);
+/// select.steps; or to how it runs: secure aggregation, which live is the default.
+void FillDependentDefaults(v1::Experiment& experiment, bool live);
 
 /// What no single key can be blamed for. Needs no data. Looks only at keys that are set, so that it
 /// may follow a binding that found problems.

@@ -60,22 +60,24 @@ bool KnowsAnyKey(const YamlNode& root, const google::protobuf::Descriptor& schem
 
 }  // namespace
 
-Result<Validated<v1::Experiment>> Loader::ParseExperiment(
-    const std::string& yaml, const std::filesystem::path& name,
-    std::span<const std::string> overrides) const {
+Result<Validated<v1::Experiment>> Loader::ParseExperiment(const std::string& yaml,
+                                                          const std::filesystem::path& name,
+                                                          std::span<const std::string> overrides,
+                                                          RunKind kind) const {
   auto draft = Bind<v1::Experiment>(tables_, yaml, name, overrides);
   if (draft.bound) {
-    FillDependentDefaults(draft.message);
+    FillDependentDefaults(draft.message, kind == RunKind::kLive);
     CheckExperiment(draft.message, draft.places, draft.problems);
   }
   if (!draft.problems.empty()) return ProblemsError(draft.problems);
   return Validated<v1::Experiment>(std::move(draft.message), std::move(draft.places), name);
 }
 
-Result<Validated<v1::Experiment>> Loader::LoadExperiment(
-    const std::filesystem::path& file, std::span<const std::string> overrides) const {
+Result<Validated<v1::Experiment>> Loader::LoadExperiment(const std::filesystem::path& file,
+                                                         std::span<const std::string> overrides,
+                                                         RunKind kind) const {
   FEDMETA_ASSIGN_OR_RETURN(const std::string yaml, ReadFile(file));
-  return ParseExperiment(yaml, file, overrides);
+  return ParseExperiment(yaml, file, overrides, kind);
 }
 
 Result<Validated<v1::ClientFile>> Loader::LoadClient(const std::filesystem::path& file) const {

@@ -24,18 +24,23 @@ namespace fedmeta {
 /// text; kNotFound for a missing file.
 class Loader {
  public:
+  /// What an experiment is loaded for, which some defaults depend on.
+  enum class RunKind { kSimulation, kLive };
+
   explicit Loader(PluginTables tables) : tables_(std::move(tables)) {}
 
   /// `overrides`: "key.path=value", the value being YAML; applied to the tree, place "argument N"
   /// (from 1, as given here). Their relative paths resolve against the current folder.
-  Result<Validated<v1::Experiment>> LoadExperiment(
-      const std::filesystem::path& file, std::span<const std::string> overrides = {}) const;
+  Result<Validated<v1::Experiment>> LoadExperiment(const std::filesystem::path& file,
+                                                   std::span<const std::string> overrides = {},
+                                                   RunKind kind = RunKind::kSimulation) const;
   Result<Validated<v1::ClientFile>> LoadClient(const std::filesystem::path& file) const;
   Result<Validated<v1::CoordinatorFile>> LoadCoordinator(const std::filesystem::path& file) const;
   /// For tests and for text that is not a file.
-  Result<Validated<v1::Experiment>> ParseExperiment(
-      const std::string& yaml, const std::filesystem::path& name,
-      std::span<const std::string> overrides = {}) const;
+  Result<Validated<v1::Experiment>> ParseExperiment(const std::string& yaml,
+                                                    const std::filesystem::path& name,
+                                                    std::span<const std::string> overrides = {},
+                                                    RunKind kind = RunKind::kSimulation) const;
 
   enum class FileKind { kExperiment, kClient, kCoordinator };
   /// By its top-level keys, for `fedmeta check FILE.yaml`.

@@ -314,8 +314,8 @@ else
   ledger=$out/site-1/state/outbound.jsonl
   [ -s "$ledger" ] || fail "site-1 kept no record of what left it" site-1
   step 5 "what left site-1: $(awk -F'"bytes":' 'NF > 1 {split($2, part, /[,}]/); bytes += part[1]}
-    /"kind":"update"/ {++updates} /"kind":"metrics"/ {++sums}
-    END {printf "%d updates, %d sums of figures, %.1f MB", updates, sums, bytes / 1e6}' "$ledger"); 0 images, 0 labels"
+    /"kind":"masked update"/ {++updates} /"kind":"masked metrics"/ {++sums}
+    END {printf "%d masked updates, %d masked sums of figures, %.1f MB", updates, sums, bytes / 1e6}' "$ledger"); 0 images, 0 labels"
 fi
 
 # --- 6: a site that never took part ---

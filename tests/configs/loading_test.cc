@@ -84,6 +84,21 @@ TEST(Loading, ReadsDurations) {
   EXPECT_EQ(deadline("2d"), std::make_pair(std::int64_t{172'800}, 0));
 }
 
+TEST(Loading, SumsAreSecureInALiveFederationUnlessPlainOnesAreAskedFor) {
+  const Loader loader(BuiltinPluginTables());
+  const auto mode = [&](std::vector<std::string> overrides, Loader::RunKind kind) {
+    const auto e = loader.ParseExperiment(kExperiment, "e.yaml", overrides, kind);
+    return e.ok() ? (*e)->privacy().secure_aggregation().mode() : e.error().message();
+  };
+  EXPECT_EQ(mode({}, Loader::RunKind::kSimulation), "plain");
+  EXPECT_EQ(mode({}, Loader::RunKind::kLive), "secure");
+  EXPECT_EQ(mode({"privacy.secure_aggregation.mode=plain"}, Loader::RunKind::kLive), "plain");
+  EXPECT_EQ(mode({"privacy.secure_aggregation.mode=secure"}, Loader::RunKind::kSimulation),
+            "secure");
+  EXPECT_THAT(mode({"federation.minimum_cohort=2"}, Loader::RunKind::kLive),
+              HasSubstr("nearest are minimum_cohort 3 and mode plain"));
+}
+
 TEST(Grids, AreTheProductWithTheLastKeyFastest) {
   // Keys count in the schema's order, whatever order they are written in.
   const v1::Experiment e =

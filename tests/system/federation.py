@@ -30,6 +30,17 @@ server: {optimizer: {name: adam, learning_rate: 0.01}}
 federation: {rounds: 12, cohort: 3, minimum_cohort: 2, report_deadline: 30s, join_deadline: 30s, lost_after: 3s}
 evaluation: {every: 6, steps: [0, 1, 3], learning_rates: [0.1], episodes: 2, baselines: [{name: local}, {name: fedavg}], select: {metric: loss_mean}}
 """
+PLAIN = "privacy: {secure_aggregation: {mode: plain}}\n"
+
+
+def with_plain_sums(experiment):
+    """Live too, so that single sites can be told apart; unless the experiment speaks of secure aggregation itself."""
+    experiment = experiment.replace(PLAIN, "")
+    if "secure_aggregation" in experiment:
+        return experiment
+    if "privacy: {" in experiment:
+        return experiment.replace("privacy: {", "privacy: {secure_aggregation: {mode: plain}, ", 1)
+    return experiment.removesuffix("\n") + "\n" + PLAIN
 
 
 def write_images(folder, classes=6, per_class=16, side=6, seed=1):
@@ -70,7 +81,7 @@ class Federation:
     def write(self, name, text):
         path = self.dir / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(with_plain_sums(text) if name == "experiment.yaml" else text)
         return path
 
     def run(self, *arguments, check=True, timeout=120):

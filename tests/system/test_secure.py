@@ -16,7 +16,7 @@ class SecureTest(unittest.TestCase):
         self.addCleanup(self.federation.close)
         text = (self.federation.dir / "experiment.yaml").read_text()
         text = text.replace("clients: 4, holdout_clients: 1", "clients: 4, holdout_clients: 0").replace("cohort: 3, minimum_cohort: 2", "cohort: 4, minimum_cohort: 3")
-        text += "privacy: {secure_aggregation: {mode: secure, phase_deadline: 10s}}\n"
+        text += "privacy: {secure_aggregation: {phase_deadline: 10s}}\n"  # mode secure: the default of a live run
         self.federation.write("experiment.yaml", text)
 
     def begin(self, overrides=(), settings="secure_aggregation: {plan_seeds: true}\npolicy: {approve: any, minimum_cohort: 3}\n"):
@@ -38,7 +38,7 @@ class SecureTest(unittest.TestCase):
         return tensors((self.federation.dir / run / "checkpoints" / f"{name}.safetensors").read_bytes())
 
     def test_live_and_simulated_models_are_bit_equal(self):
-        self.federation.run("run", "experiment.yaml", "--out", "simulated")
+        self.federation.run("run", "experiment.yaml", "--out", "simulated", MODE)
         self.begin()
         self.end()
         for name in ("final", "best", "baseline-fedavg"):
@@ -50,6 +50,20 @@ class SecureTest(unittest.TestCase):
         outbound = (self.federation.dir / "sites/site-1/state/outbound.jsonl").read_text().splitlines()
         kinds = {json.loads(line)["kind"] for line in outbound}
         self.assertEqual(kinds - {"ready"}, {"masked update", "masked metrics", "secure advertise", "secure share", "secure mask", "secure open"})
+
+    def test_a_state_that_was_made_for_plain_sums_is_refused(self):
+        self.federation.prepare(sites=0)
+        self.federation.run("init", "experiment.yaml", "privacy.secure_aggregation.mode=plain", "--out", "initial.safetensors")
+        self.federation.write("coordinator.yaml", """\
+listen: "127.0.0.1:0"
+identity: {certificate: pki/coordinator/coordinator.pem, key: pki/coordinator/coordinator.key, trust: pki/authority/authority.pem}
+experiment: experiment.yaml
+initial_state: initial.safetensors
+members: ["spiffe://shapes/client/*"]
+""")
+        refused = self.federation.run("coordinator", "coordinator.yaml", check=False)
+        self.assertEqual(refused.returncode, 2, refused.stderr)
+        self.assertIn("made from another experiment file", refused.stderr)
 
     def test_a_site_that_dies_costs_a_session_and_the_others_go_on(self):
         self.begin(["federation.rounds=400", "evaluation.every=0"])
