@@ -159,7 +159,7 @@ class PrivacyTest(unittest.TestCase):
         self.federation.make_sites()
         sites = (1, 2, 3, 4)
         for number in sites:
-            self.start_member(number, "policy: {approve: any, minimum_cohort: 3}", "secure_aggregation: {reopen: 9}")
+            self.start_member(number, "policy: {approve: any, minimum_cohort: 3}")
         self.federation.wait_for(lambda: len(self.federation.rounds()) > 1, "two rounds", "coordinator")
         self.federation.kill("coordinator")
         self.federation.start_coordinator(overrides, listen=self.federation.address)
@@ -216,11 +216,11 @@ members: ["spiffe://shapes/client/*"]
         self.assertEqual(refused.returncode, 2)
         self.assertIn("sampling poisson is for simulations", refused.stderr)
 
-    def start_member(self, number, *settings):
-        """A site of masked sums, with these blocks in its file."""
+    def start_member(self, number, policy):
+        """A site of masked sums, with this policy in its file."""
         client = self.federation.dir / "sites" / f"site-{number}" / "client.yaml"
         kept = [line for line in client.read_text().splitlines() if not line.startswith("policy:")]
-        client.write_text("\n".join([*kept, *settings, ""]))
+        client.write_text("\n".join([*kept, policy, ""]))
         self.federation.start_site(number)
 
     def ledger(self, number):
