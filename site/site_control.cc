@@ -29,14 +29,17 @@ int LocalMinute(WallTime time) {
 
 }  // namespace
 
-SiteControl::SiteControl(Options options, DecisionLog log, const Clock& clock)
-    : options_(std::move(options)), clock_(clock), log_(std::move(log)) {}
+SiteControl::SiteControl(Options options, FileLock lock, DecisionLog log, const Clock& clock)
+    : options_(std::move(options)), clock_(clock), lock_(std::move(lock)), log_(std::move(log)) {}
 
 Result<std::unique_ptr<SiteControl>> SiteControl::Open(Options options, const Clock& clock) {
+  Result<FileLock> lock = FileLock::Acquire(options.state_dir / "client");
+  if (!lock.ok()) return lock.error().WithContext("state_dir is another client's");
   FEDMETA_ASSIGN_OR_RETURN(DecisionLog log,
                            DecisionLog::Open(options.state_dir / "approvals.jsonl"));
   FEDMETA_RETURN_IF_ERROR(MakeWritableFolder(options.state_dir / "offers", 0700));
-  std::unique_ptr<SiteControl> control(new SiteControl(std::move(options), std::move(log), clock));
+  std::unique_ptr<SiteControl> control(
+      new SiteControl(std::move(options), *std::move(lock), std::move(log), clock));
   FEDMETA_RETURN_IF_ERROR(control->LoadOffers());
   return control;
 }

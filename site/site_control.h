@@ -13,6 +13,7 @@
 
 #include "fedmeta/configs/day_hours.h"
 #include "fedmeta/core/clock.h"
+#include "fedmeta/core/file_lock.h"
 #include "fedmeta/core/result.h"
 #include "fedmeta/protocol/round_plan.h"
 #include "fedmeta/site/decision.h"
@@ -35,6 +36,8 @@ class SiteControl {
     std::filesystem::path state_dir;     ///< is there
     SiteFacts site;
   };
+  /// Takes the state folder for this process: two that share it would each answer and open what
+  /// the other has. kUnavailable: another client's process has it (its id is said).
   static Result<std::unique_ptr<SiteControl>> Open(Options options, const Clock& clock);
 
   /// What the coordinator offers from now on, or why that cannot be read.
@@ -59,7 +62,7 @@ class SiteControl {
   std::string Answer(std::string_view request, const std::string& who);
 
  private:
-  SiteControl(Options options, DecisionLog log, const Clock& clock);
+  SiteControl(Options options, FileLock lock, DecisionLog log, const Clock& clock);
   Status LoadOffers();
   Status Keep(const Proposal& proposal);
   void ForgetUndecided();
@@ -74,6 +77,7 @@ class SiteControl {
   mutable std::mutex mutex_;
   mutable std::condition_variable_any changed_;
   std::uint64_t version_ = 1;
+  const FileLock lock_;
   DecisionLog log_;
   std::map<std::string, std::shared_ptr<const Proposal>> known_;  // by hash
   std::shared_ptr<const Proposal> current_;

@@ -89,6 +89,7 @@ class ClientRunnerTest : public testing::Test {
     offer_.set_rounds(10);
     offer_.set_minimum_cohort(1);
     link_.offer = offer_.SerializeAsString();
+    control_.reset();  // its state folder is for one at a time
     control_ = SiteControl::Open({.policy = policy_,
                                   .hours = {},
                                   .state_dir = state_dir_,

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <thread>
+#include <unistd.h>
 
 #include "site_fixtures.h"
 #include <gmock/gmock.h>
@@ -55,6 +56,16 @@ TEST_F(SiteControlTest, NothingRunsBeforeSomethingWasOffered) {
   EXPECT_EQ(control_->Standing().verdict, Verdict::kPending);
   EXPECT_EQ(Rule(), "offer");
   EXPECT_EQ(Do("approve")["error"]["code"], "not_found");
+}
+
+TEST_F(SiteControlTest, TheStateFolderBelongsToOneProcess) {
+  const auto second = SiteControl::Open(
+      {.policy = policy_, .hours = hours_, .state_dir = folder_.path(), .site = HeartSite()},
+      clock_);
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().code(), ErrorCode::kUnavailable);
+  EXPECT_THAT(second.error().message(), HasSubstr("state_dir is another client's"));
+  EXPECT_THAT(second.error().message(), HasSubstr("in process " + std::to_string(::getpid())));
 }
 
 TEST_F(SiteControlTest, AnExperimentWaitsForApprovalWhichOutlivesTheProcess) {

@@ -73,7 +73,13 @@ class FaultsTest(unittest.TestCase):
         for number in (1, 2, 3):
             self.federation.start_site(number)
         self.federation.wait_for(lambda: len(self.federation.rounds()) > 3, "a few rounds", "coordinator")
-        self.federation.start("twin", BIN / "fedmeta", "client", "sites/site-1/client.yaml")
+        # On one state folder it ends at once; with one of its own it waits to be let in.
+        same = self.federation.run("client", "sites/site-1/client.yaml", check=False)
+        self.assertEqual(same.returncode, 1, same.stderr)
+        self.assertRegex(same.stderr, r"state_dir is another client's: .*/sites/site-1/state/client is open in process \d+")
+        client = (self.federation.dir / "sites/site-1/client.yaml").read_text()
+        self.federation.write("sites/site-1/twin.yaml", client.replace('state_dir: "state"', "state_dir: twin"))
+        self.federation.start("twin", BIN / "fedmeta", "client", "sites/site-1/twin.yaml")
         self.federation.wait_for(lambda: "another process joined as site-1" in self.federation.log("twin"), "the twin's refusal", "twin")
         before = len(self.federation.rounds())
         self.federation.wait_for(lambda: len(self.federation.rounds()) > before + 3, "further rounds", "coordinator")
