@@ -69,13 +69,14 @@ class Gate:
 
 
 class SecureCase(unittest.TestCase):
+    privacy = "privacy: {secure_aggregation: {mode: secure, phase_deadline: 10s}}\n"
+
     def setUp(self):
         self.federation = Federation()
         self.addCleanup(self.federation.close)
         text = (self.federation.dir / "experiment.yaml").read_text()
         text = text.replace("clients: 4, holdout_clients: 1", "clients: 4, holdout_clients: 0").replace("cohort: 3, minimum_cohort: 2", "cohort: 4, minimum_cohort: 3")
-        text += "privacy: {secure_aggregation: {mode: secure, phase_deadline: 10s}}\n"
-        self.federation.write("experiment.yaml", text)
+        self.federation.write("experiment.yaml", text + self.privacy)
 
     def begin(self, overrides=(), settings=SETTINGS, gated=()):
         """Gates by site."""

@@ -1,41 +1,16 @@
-"""Secure aggregation with real processes: the result, lost sites, a lost coordinator, what is on the wire."""
+"""Secure aggregation with real processes: the result, lost sites, what leaves a site."""
 
 import json
 import signal
 import unittest
 
-from federation import Federation
-from test_live import tensors
+from secure_case import SecureCase
 
 MODE = "privacy.secure_aggregation.mode=secure"
 
 
-class SecureTest(unittest.TestCase):
-    def setUp(self):
-        self.federation = Federation()
-        self.addCleanup(self.federation.close)
-        text = (self.federation.dir / "experiment.yaml").read_text()
-        text = text.replace("clients: 4, holdout_clients: 1", "clients: 4, holdout_clients: 0").replace("cohort: 3, minimum_cohort: 2", "cohort: 4, minimum_cohort: 3")
-        text += "privacy: {secure_aggregation: {phase_deadline: 10s}}\n"  # mode secure: the default of a live run
-        self.federation.write("experiment.yaml", text)
-
-    def begin(self, overrides=(), settings="secure_aggregation: {plan_seeds: true}\npolicy: {approve: any, minimum_cohort: 3}\n"):
-        self.federation.prepare(sites=4)
-        self.federation.start_coordinator(overrides)
-        self.federation.make_sites()
-        for number in (1, 2, 3, 4):
-            file = self.federation.dir / f"sites/site-{number}/client.yaml"
-            text = "\n".join(line for line in file.read_text().splitlines() if not line.startswith("policy:"))
-            file.write_text(text + "\n" + settings)
-            self.federation.start_site(number)
-
-    def end(self, sites=(1, 2, 3, 4)):
-        self.assertEqual(self.federation.wait_end("coordinator"), 0, self.federation.log("coordinator"))
-        for number in sites:
-            self.assertEqual(self.federation.wait_end(f"site-{number}"), 0, self.federation.log(f"site-{number}"))
-
-    def checkpoint(self, run, name="final"):
-        return tensors((self.federation.dir / run / "checkpoints" / f"{name}.safetensors").read_bytes())
+class SecureTest(SecureCase):
+    privacy = "privacy: {secure_aggregation: {phase_deadline: 10s}}\n"  # mode secure: the default of a live run
 
     def test_live_and_simulated_models_are_bit_equal(self):
         self.federation.run("run", "experiment.yaml", "--out", "simulated", MODE)
