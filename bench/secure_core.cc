@@ -148,7 +148,7 @@ Costs RunSession(const Members& members, std::uint64_t words) {
     const std::string shares = Timed(clients, [&] { return Must(sites[i].Share(roster)); });
     Must(Timed(costs.server, [&] { return server.AddShares(members.id(i), shares); }));
   }
-  MaskedSum sum(start.bits, words);
+  MaskedSum sum(RingVector(start.bits, words));
   for (std::size_t i = 0; i < count; ++i) {
     const std::string delivery =
         Timed(costs.server, [&] { return Must(server.Delivery(members.id(i))); });

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fedmeta/configs/plugin_keys.h"
+#include "fedmeta/core/text.h"
 #include "fedmeta/records/words.h"
 
 namespace fedmeta {
@@ -32,6 +33,25 @@ std::string ShotsOf(const v1::Plugin& tasks) {
   return PluginKeys(tasks.settings()).Text("shots") == "rows" ? "rows" : "class";
 }
 
+/// "10% of each update, fed back; rotated; 12-bit sums; state as float16"; empty: nothing is
+/// compressed.
+std::string DescribeCompression(const v1::Experiment& experiment) {
+  const v1::Compression& keys = experiment.federation().compression();
+  const v1::SecureAggregation& secure = experiment.privacy().secure_aggregation();
+  std::vector<std::string> parts;
+  if (keys.has_fraction() && keys.fraction() < 1) {
+    parts.push_back(FormatNumber(100 * keys.fraction()) + "% of each update" +
+                    (keys.error_feedback() ? ", the rest fed back" : ", unbiased"));
+  }
+  if (keys.rotation()) parts.emplace_back("rotated");
+  if (keys.has_bits() && keys.bits() < 32)
+    parts.push_back(std::to_string(keys.bits()) + "-bit updates");
+  if (secure.mode() == "secure" && secure.ring_bits() < 32)
+    parts.push_back(std::to_string(secure.ring_bits()) + "-bit sums");
+  if (keys.download() == "float16") parts.emplace_back("state as float16");
+  return Join(parts, "; ");
+}
+
 }  // namespace
 
 std::string DescribeAlgorithm(const v1::Plugin& algorithm) {
@@ -52,6 +72,7 @@ RunHeading MakeHeading(const v1::Experiment& experiment, std::span<const Leg> le
           .holdout_clients = partition.holdout_clients(),
           .cohort = experiment.federation().cohort(),
           .out = out.string(),
+          .compression = DescribeCompression(experiment),
           .classification = experiment.data().tasks().name() != "regression",
           .shots_of = ShotsOf(experiment.data().tasks())};
 }

@@ -21,6 +21,7 @@
 #include "fedmeta/privacy/secret_rng.h"
 #include "fedmeta/protocol/phases.h"
 #include "fedmeta/protocol/round_plan.h"
+#include "fedmeta/protocol/state_form.h"
 #include "fedmeta/protocol/version.h"
 
 namespace fedmeta {
@@ -451,9 +452,16 @@ class ClientRunner::Implementation {
     }
     if (state_hash_ == plan.state_hash()) return {};
     state_hash_.reset();
-    state_.resize(leg.runtime->layout.size());
-    FEDMETA_RETURN_IF_ERROR(
-        link_.Download(plan.state_hash(), std::as_writable_bytes(std::span(state_)), stop));
+    const StateLayout& layout = leg.runtime->layout;
+    state_.resize(layout.size());
+    if (leg.runtime->assignment.compression().half_download()) {
+      Bytes sent(StateBytes(layout, true));
+      FEDMETA_RETURN_IF_ERROR(link_.Download(plan.state_hash(), sent, stop));
+      FEDMETA_RETURN_IF_ERROR(ReadState(layout, true, sent, state_));
+    } else {
+      FEDMETA_RETURN_IF_ERROR(
+          link_.Download(plan.state_hash(), std::as_writable_bytes(std::span(state_)), stop));
+    }
     state_hash_ = plan.state_hash();
     return {};
   }
@@ -476,7 +484,7 @@ class ClientRunner::Implementation {
   static nlohmann::json FieldsOf(const RoundPlan& plan) {
     nlohmann::json fields = {{"weight", 1},
                              {"metrics", MetricCells(plan.message()) * MetricSums::kSize}};
-    if (plan.message().has_train()) fields["update"] = plan.message().state_coordinates();
+    if (plan.message().has_train()) fields["update"] = UpdateCoordinates(plan.message());
     return fields;
   }
 

@@ -1,5 +1,6 @@
 #include "fedmeta/client/leg_runtime.h"
 
+#include "fedmeta/privacy/update_compression.h"
 #include "fedmeta/protocol/limits.h"
 
 namespace fedmeta {
@@ -51,6 +52,8 @@ Result<std::shared_ptr<const LegRuntime>> LegRuntime::Create(const LearnRegistri
     return Refused("class_weights must be none or balanced, got '" + assignment.class_weights() +
                    "'");
   }
+  if (assignment.has_compression())
+    FEDMETA_RETURN_IF_ERROR(CheckTerms(assignment.compression()));
   leg->balanced = assignment.class_weights() == "balanced";
   if (leg->balanced && assignment.differential_privacy().mode() == "local") {
     return Refused(

@@ -12,9 +12,8 @@ namespace fedmeta {
 /// the set by itself, scales it to an L2 norm of at most `clip`, and gives their sum with noise,
 /// divided by the number of records. The sum is rounded to a grid and the noise is discrete
 /// Gaussian on it, with standard deviation noise_multiplier x (clip + sqrt(P) / 2^24 clip), the
-/// second term being what rounding both of two neighbouring sums can add. Neighbours are with and
-/// without the gradients of one record: how many there are, and who is drawn with whom, is public.
-/// Whatever is made of the gradients costs nothing more.
+/// second term being what rounding both of two neighbouring sums can add. Whatever is made of the
+/// gradients costs nothing more.
 ///
 /// Everything else that could tell about records is left out: Compute's loss and sums and Measure
 /// give a loss of 0 and only how many records there are (a training loop's check for divergence

@@ -12,6 +12,7 @@
 
 #include <google/protobuf/any.pb.h>
 
+#include "fedmeta/configs/compression_checks.h"
 #include "fedmeta/configs/plugin_keys.h"
 #include "fedmeta/configs/privacy_checks.h"
 #include "fedmeta/configs/schema.h"
@@ -45,6 +46,7 @@ class ExperimentChecks {
     CheckEvaluation();
     CheckPrivacy(experiment_, places_, problems_);
     CheckSecureAggregation(experiment_, places_, problems_);
+    CheckCompression(experiment_, places_, problems_);
   }
 
  private:

@@ -24,9 +24,9 @@ void CheckSecureAggregation(const v1::Experiment& experiment, const SourceMap& p
   };
   const std::string minimum = std::to_string(keys.minimum());
 
-  if (keys.ring_bits() != 32 && keys.ring_bits() != 64) {
+  if (keys.ring_bits() > 32 && keys.ring_bits() != 64) {
     report(std::string(kBlock) + "ring_bits",
-           "must be 32 or 64, got " + std::to_string(keys.ring_bits()));
+           "must be 8 to 32 or 64, got " + std::to_string(keys.ring_bits()));
     return;
   }
   const std::string& aggregation = experiment.server().aggregation().name();

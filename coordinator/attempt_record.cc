@@ -73,6 +73,7 @@ std::string SerializeRecord(const AttemptRecord& record) {
   }
   message.set_spent(record.spent);
   message.set_state_hash(record.state_hash.bytes());
+  if (record.sent_hash) message.set_sent_hash(record.sent_hash->bytes());
   if (record.epsilon) message.set_epsilon(*record.epsilon);
   return message.SerializeAsString();
 }
@@ -120,6 +121,11 @@ Result<AttemptRecord> ParseRecord(const JournalEntry& entry) {
   const Result<Digest> hash = Digest::FromBytes(message.state_hash());
   if (!hash.ok()) return NotOurs(entry.key);
   record.state_hash = *hash;
+  if (!message.sent_hash().empty()) {
+    const Result<Digest> sent = Digest::FromBytes(message.sent_hash());
+    if (!sent.ok()) return NotOurs(entry.key);
+    record.sent_hash = *sent;
+  }
   if (message.has_epsilon()) record.epsilon = message.epsilon();
   return record;
 }

@@ -35,11 +35,12 @@ struct AttemptRecord {
   bool on_training_sites = false;  ///< a test for which there were no hold-outs
   RoundResult result;              ///< of a committed one
   std::uint64_t bytes_down = 0, bytes_up = 0;
-  double wall_s = 0;                      ///< until its outcome was known
-  std::map<std::string, double> parts_s;  ///< "wait", "add", "apply"
+  double wall_s = 0;                         ///< until its outcome was known
+  std::map<std::string, double> parts_s;     ///< "wait", "add", "apply"
   std::vector<SessionRecord> sessions = {};  ///< of a secure attempt, in the order of their numbers
   bool spent = false;  ///< not committed, but clients may have opened it: the round is used up
-  Digest state_hash;                      ///< training, committed: of the state after it
+  Digest state_hash;   ///< training, committed: of the state after it
+  std::optional<Digest> sent_hash = {};  ///< the same as clients download it, in another form
   /// Training under differential privacy, committed: spent until and with it, all legs together.
   std::optional<double> epsilon = {};
 };

@@ -87,7 +87,10 @@ class ExperimentEngine::Implementation {
     return std::exchange(out_, {});
   }
 
-  void SetStateHash(const Digest& digest) { state_hash_ = digest; }
+  void SetStateHash(const Digest& digest, const std::optional<Digest>& sent) {
+    state_hash_ = digest;
+    sent_hash_ = sent;
+  }
   bool finished() const { return where_ == Where::kFinished; }
   bool paused() const { return where_ == Where::kPaused; }
   std::string_view phase() const {
@@ -163,7 +166,7 @@ class ExperimentEngine::Implementation {
     const std::vector<AttemptRecord> history = history_.Take(course().plans().experiment_id());
     TellHistory(!history.empty());
     out_.emplace_back(ReportLeg{order_[leg_]});
-    state_hash_ = course().facts().state_hash;
+    SetStateHash(course().facts().state_hash, course().facts().sent_hash);
     round_ = 1;
     tested_round_ = 0;
     warned_of_divergence_ = false;
@@ -303,7 +306,7 @@ class ExperimentEngine::Implementation {
     const RoundKey& key = charged.plan.key();
     const std::uint64_t due = step_ == Step::kTrain ? round_ : course().head_round();
     if (!secure() || StepOf(key) != step_ || key.round != due ||
-        charged.plan.parent() != course().head() || charged.plan.state_hash() != state_hash_) {
+        charged.plan.parent() != course().head() || charged.plan.state_hash() != sent_hash()) {
       End(RunStatus::kFailed,
           Error(ErrorCode::kDataLoss, "store: the opening of " + key.ToString() +
                                           " does not follow from the journal: restore a backup"),
@@ -334,15 +337,18 @@ class ExperimentEngine::Implementation {
             .model_hash = model_hash};
   }
 
+  /// Of the state as clients download it.
+  const Digest& sent_hash() const { return sent_hash_ ? *sent_hash_ : state_hash_; }
+
   /// Attempt numbers count up over a round; those of an evaluation also tell its parts apart.
   Result<RoundPlan> MakePlan() {
     const PlanFactory& plans = course().plans();
     if (step_ == Step::kTrain) {
-      return plans.Train(round_, attempts_ + 1, course().head(), state_hash_);
+      return plans.Train(round_, attempts_ + 1, course().head(), sent_hash());
     }
     const bool test = step_ == Step::kTest;
     return plans.Evaluate(test ? v1::PART_TEST : v1::PART_VALIDATION, course().head_round(),
-                          2 * attempts_ + (test ? 2 : 1), course().head(), state_hash_);
+                          2 * attempts_ + (test ? 2 : 1), course().head(), sent_hash());
   }
 
   void Forward(std::vector<Instruction> instructions, TimePoint now) {
@@ -360,6 +366,7 @@ class ExperimentEngine::Implementation {
     }
     AttemptRecord& record = *outcome_;
     record.state_hash = state_hash_;
+    record.sent_hash = sent_hash_;
     const bool ended = Take(record);
     if (record.spent) {
       PassSpent(record, ended, now);
@@ -408,7 +415,7 @@ class ExperimentEngine::Implementation {
     conduct_.Take(record);
     if (step_ == Step::kTrain) {
       RoundRecord line = course().TakeTraining(record);
-      if (record.committed) state_hash_ = record.state_hash;
+      if (record.committed) SetStateHash(record.state_hash, record.sent_hash);
       WarnOfDivergence(line.metrics);
       out_.emplace_back(ReportRound{std::move(line)});
     }
@@ -628,6 +635,7 @@ class ExperimentEngine::Implementation {
 
   std::size_t leg_ = 0;
   Digest state_hash_;
+  std::optional<Digest> sent_hash_;  // where clients download another form
   std::uint64_t round_ = 1;
   Step step_ = Step::kTrain;
   std::uint32_t try_ = 0;       // of federation.retries + 1
@@ -662,7 +670,9 @@ std::vector<Instruction> ExperimentEngine::Start(TimePoint now) {
 std::vector<Instruction> ExperimentEngine::Handle(const Event& event, TimePoint now) {
   return implementation_->Handle(event, now);
 }
-void ExperimentEngine::SetStateHash(const Digest& digest) { implementation_->SetStateHash(digest); }
+void ExperimentEngine::SetStateHash(const Digest& digest, const std::optional<Digest>& sent) {
+  implementation_->SetStateHash(digest, sent);
+}
 Status ExperimentEngine::Restore(std::vector<AttemptRecord> history, std::vector<ClientId> present,
                                  std::uint64_t charged, std::optional<ChargedAttempt> interrupted) {
   return implementation_->Restore(std::move(history), std::move(present), charged,

@@ -24,6 +24,11 @@ struct LegFacts {
   double maximum_weight = 1;
   double adaptation_rate = 0.1;
   Digest state_hash;  ///< of the initial state, float32 little-endian
+  /// Of the same as clients download it, where that is another form.
+  std::optional<Digest> sent_hash = {};
+  std::uint64_t state_bytes = 0;         ///< to download; 0: 4 for each coordinate
+  std::uint64_t update_coordinates = 0;  ///< of an upload; 0: all
+  std::uint32_t update_bits = 0;         ///< of each of them in a plain upload; 0: float32
   struct Secure {
     v1::SecureTerms terms;
     Digest question;  ///< QuestionHash of the assignment
@@ -32,6 +37,8 @@ struct LegFacts {
 };
 /// Of a leg under secure aggregation.
 std::optional<LegFacts::Secure> SecureFactsOf(const Leg& leg);
+/// Of a leg whose updates or state are compressed.
+std::optional<v1::CompressionTerms> CompressionOf(const Leg& leg);
 /// Takes the digest of the initial state.
 LegFacts FactsOf(const Leg& leg);
 std::vector<LegFacts> FactsOf(std::span<const Leg> legs);
@@ -114,8 +121,8 @@ class ExperimentEngine {
   std::vector<Instruction> Handle(const Event& event, TimePoint now);
   /// Digest of the current leg's state. Each leg starts with LegFacts::state_hash; after each
   /// commit the driver calls this before it hands in the StoreFinished of kCommitRound, so that the
-  /// next plan names the new state.
-  void SetStateHash(const Digest& digest);
+  /// next plan names the new state. `sent`: of what clients download, where that is another form.
+  void SetStateHash(const Digest& digest, const std::optional<Digest>& sent = {});
   bool finished() const;
   /// Only a ClientJoined or CancelAsked moves it on.
   bool paused() const;

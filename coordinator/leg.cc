@@ -6,6 +6,8 @@
 #include "fedmeta/core/bytes.h"
 #include "fedmeta/core/hex.h"
 #include "fedmeta/privacy/secure_terms.h"
+#include "fedmeta/privacy/update_compression.h"
+#include "fedmeta/protocol/state_form.h"
 #include "fedmeta/records/safetensors.h"
 #include "fedmeta/v1/round.pb.h"
 
@@ -165,18 +167,35 @@ std::optional<LegFacts::Secure> SecureFactsOf(const Leg& leg) {
   return LegFacts::Secure{.terms = assignment.secure(), .question = QuestionHash(assignment)};
 }
 
+std::optional<v1::CompressionTerms> CompressionOf(const Leg& leg) {
+  v1::Assignment assignment;
+  if (!assignment.ParseFromString(leg.assignment) || !assignment.has_compression())
+    return std::nullopt;
+  return assignment.compression();
+}
+
 LegFacts FactsOf(const Leg& leg) {
-  return {.name = leg.name,
-          .method = leg.method,
-          .main = leg.main,
-          .trains = leg.trains,
-          .assignment_hash = Digest::Of(leg.assignment),
-          .assignment_size = leg.assignment.size(),
-          .coordinates = leg.layout.size(),
-          .maximum_weight = leg.maximum_weight,
-          .adaptation_rate = leg.adaptation_rate,
-          .state_hash = Digest::Of(AsBytes(std::span<const float>(leg.initial_state))),
-          .secure = SecureFactsOf(leg)};
+  LegFacts facts{.name = leg.name,
+                 .method = leg.method,
+                 .main = leg.main,
+                 .trains = leg.trains,
+                 .assignment_hash = Digest::Of(leg.assignment),
+                 .assignment_size = leg.assignment.size(),
+                 .coordinates = leg.layout.size(),
+                 .maximum_weight = leg.maximum_weight,
+                 .adaptation_rate = leg.adaptation_rate,
+                 .state_hash = Digest::Of(AsBytes(std::span<const float>(leg.initial_state))),
+                 .secure = SecureFactsOf(leg)};
+  if (const std::optional<v1::CompressionTerms> terms = CompressionOf(leg)) {
+    facts.update_coordinates = ExchangedCoordinates(*terms, leg.layout);
+    if (terms->bits() < 32) facts.update_bits = terms->bits();
+    if (terms->half_download()) {
+      const Bytes sent = WriteState(leg.layout, true, leg.initial_state);
+      facts.sent_hash = Digest::Of(sent);
+      facts.state_bytes = sent.size();
+    }
+  }
+  return facts;
 }
 
 }  // namespace fedmeta

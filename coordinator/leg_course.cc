@@ -12,7 +12,7 @@ LegCourse::LegCourse(const v1::Experiment& experiment, LegFacts facts)
 
 void LegCourse::CountBytes(const RoundPlan& plan, AttemptRecord& record) const {
   for (const ClientId& client : record.cohort) {
-    record.bytes_down += plan.bytes().size() + facts_.coordinates * sizeof(float);
+    record.bytes_down += plan.bytes().size() + StateBytes(plan.message());
     if (!briefed_.contains(client)) record.bytes_down += facts_.assignment_size;
   }
   // Sessions count their own, those that came to nothing included.

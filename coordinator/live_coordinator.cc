@@ -390,7 +390,9 @@ class Live final : public LiveCoordinator {
         if (status.ok() && what.record == Record::kCommitRound) {
           worker_.Commit(*written);
           PublishState();
-          asio::post(io_, [this, hash = worker_.state_hash()] { engine_.SetStateHash(hash); });
+          asio::post(io_, [this, hash = worker_.state_hash(), sent = worker_.sent_hash()] {
+            engine_.SetStateHash(hash, sent);
+          });
         }
         Post(StoreFinished{what.ticket, std::move(status)});
       });
@@ -527,7 +529,10 @@ class Live final : public LiveCoordinator {
   }
 
   /// On the work thread.
-  void PublishState() { blobs_.SetState(worker_.state(), worker_.state_hash()); }
+  void PublishState() {
+    blobs_.SetState(worker_.state(), worker_.sent(),
+                    worker_.sent_hash().value_or(worker_.state_hash()));
+  }
 
   const Options options_;
   const ExperimentOffer offer_;

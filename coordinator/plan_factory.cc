@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fedmeta/privacy/contribution_codec.h"
 #include "fedmeta/privacy/secure_terms.h"
 
 namespace fedmeta {
@@ -27,9 +28,10 @@ Duration ToDuration(const google::protobuf::Duration& duration) {
 }
 
 std::uint64_t UploadSize(const v1::RoundPlan& plan, const std::optional<v1::SecureTerms>& secure) {
-  if (secure) return SecureWords(plan) * (secure->ring_bits() / 8);
-  const std::uint64_t update = plan.has_train() ? plan.state_coordinates() * sizeof(float) : 0;
-  return update + (1 + MetricCells(plan) * MetricSums::kSize) * sizeof(double);
+  if (secure) return SecureBytes(*secure, plan);
+  return PlainUpdateBytes(UpdateCoordinates(plan),
+                          plan.update_bits() > 0 ? plan.update_bits() : 32) +
+         (1 + MetricCells(plan) * MetricSums::kSize) * sizeof(double);
 }
 
 PlanFactory::PlanFactory(const v1::Experiment& experiment, const LegFacts& leg)
@@ -49,6 +51,7 @@ v1::RoundPlan PlanFactory::Common(const RoundKey& key, const std::optional<Round
   plan.set_assignment_size(leg_.assignment_size);
   plan.set_state_hash(state.bytes());
   plan.set_state_coordinates(leg_.coordinates);
+  plan.set_state_bytes(leg_.state_bytes);
   // Under secure aggregation every client counts alike: weights would tell of its data.
   const bool weighted = key.purpose == Purpose::kTrain && !leg_.secure;
   plan.set_maximum_weight(weighted ? leg_.maximum_weight : 1.0);
@@ -63,6 +66,8 @@ Result<RoundPlan> PlanFactory::Train(std::uint64_t round, std::uint32_t attempt,
       Common({.experiment = id_, .purpose = Purpose::kTrain, .round = round, .attempt = attempt},
              parent, state);
   plan.mutable_train();
+  plan.set_update_coordinates(leg_.update_coordinates);
+  plan.set_update_bits(leg_.update_bits);
   return RoundPlan::Create(plan);
 }
 

@@ -8,13 +8,16 @@
 
 namespace fedmeta {
 
-/// The current leg's state, which clients download. Thread-safe.
+/// The current leg's state, and what clients download of it. Thread-safe.
 class PublishedBlobs {
  public:
-  void SetState(std::shared_ptr<const Bytes> state, const Digest& hash) {
+  /// `sent`: what clients download of it, `hash` its digest.
+  void SetState(std::shared_ptr<const Bytes> state, std::shared_ptr<const Bytes> sent,
+                const Digest& hash) {
     const std::lock_guard lock(mutex_);
     state_ = std::move(state);
-    state_hash_ = hash;
+    sent_ = std::move(sent);
+    sent_hash_ = hash;
   }
   std::shared_ptr<const Bytes> state() const {
     const std::lock_guard lock(mutex_);
@@ -23,13 +26,13 @@ class PublishedBlobs {
   /// Null: not published.
   std::shared_ptr<const Bytes> Find(const Digest& digest) const {
     const std::lock_guard lock(mutex_);
-    return state_ && digest == state_hash_ ? state_ : nullptr;
+    return sent_ && digest == sent_hash_ ? sent_ : nullptr;
   }
 
  private:
   mutable std::mutex mutex_;
-  std::shared_ptr<const Bytes> state_;
-  Digest state_hash_;
+  std::shared_ptr<const Bytes> state_, sent_;
+  Digest sent_hash_;
 };
 
 }  // namespace fedmeta

@@ -9,6 +9,8 @@
 #include "fedmeta/core/check.h"
 #include "fedmeta/privacy/private_sum.h"
 #include "fedmeta/privacy/secret_rng.h"
+#include "fedmeta/privacy/update_compression.h"
+#include "fedmeta/protocol/state_form.h"
 #include "fedmeta/v1/round.pb.h"
 
 namespace fedmeta {
@@ -35,12 +37,20 @@ struct RoundWorker::Content {
   std::vector<float> state, next;
   std::shared_ptr<Bytes> blob;
   Digest hash;
+  std::uint64_t seed = 0;
+  std::optional<v1::CompressionTerms> terms_of_compression;
+  struct Sent {
+    std::shared_ptr<const Bytes> bytes;
+    std::optional<Digest> hash = {};
+  };
+  Sent sent, next_sent;  // empty where clients download the state as it is
   std::unique_ptr<Aggregator> training_sum, evaluation_sum;
   std::unique_ptr<ServerOptimizer> optimizer;
   std::optional<v1::PrivacyTerms> privacy;  // of sums
   Bytes moments, next_moments;              // of the current state, of the next one
 
   // Of the attempt.
+  std::optional<UpdateCompression> compression;  // outlives the codecs, which borrow its layout
   std::optional<ContributionCodec> codec;
   std::optional<PrivateSum> private_sum;  // of a plain training attempt under mode central
   Aggregator* sum = nullptr;
@@ -62,7 +72,9 @@ struct RoundWorker::Content {
   Result<DecodedSum> Decode(const PartialSum& partial) {
     if (!private_sum) return codec->Decode(partial.coordinates, partial.contributors);
     const auto words = AsBytes(std::span<const std::uint64_t>(partial.coordinates));
-    FEDMETA_ASSIGN_OR_RETURN(RingVector vector, RingVector::FromBytes(RingBits::k64, words));
+    FEDMETA_ASSIGN_OR_RETURN(
+        RingVector vector,
+        RingVector::FromBytes(RingBits::k64, partial.coordinates.size(), 0, words));
     FEDMETA_RETURN_IF_ERROR(private_sum->AddCentralNoise(vector, noise));
     return private_sum->Decode(vector, partial.contributors);
   }
@@ -71,6 +83,25 @@ struct RoundWorker::Content {
   void EndAttempt() {
     codec.reset();
     secure.reset();
+    compression.reset();
+  }
+
+  /// What the codecs of a training attempt encode.
+  Result<const StateLayout*> BeginCompression(const RoundPlan& plan) {
+    if (evaluates) return nullptr;
+    if (!terms_of_compression || !ShortensUpdates(*terms_of_compression)) return &leg->layout;
+    FEDMETA_ASSIGN_OR_RETURN(compression, UpdateCompression::Create({.terms = *terms_of_compression,
+                                                                     .layout = &leg->layout,
+                                                                     .seed = seed,
+                                                                     .round = plan.key().round}));
+    return &compression->exchanged();
+  }
+
+  Sent Send(std::span<const float> what) const {
+    if (!terms_of_compression || !terms_of_compression->half_download()) return {};
+    auto bytes = std::make_shared<const Bytes>(WriteState(leg->layout, true, what));
+    const Digest digest = Digest::Of(*bytes);
+    return {.bytes = std::move(bytes), .hash = digest};
   }
 
   void PublishState(const std::optional<Digest>& known = std::nullopt) {
@@ -112,6 +143,8 @@ Status RoundWorker::StartLeg(std::size_t leg, const std::optional<SavedState>& s
                      " values, " + c.leg->name + " has " + std::to_string(c.leg->layout.size()));
   }
   c.PublishState();
+  c.terms_of_compression = CompressionOf(*c.leg);
+  c.sent = c.Send(c.state);
   FEDMETA_ASSIGN_OR_RETURN(c.training_sum, MakeAggregator(c.registry, c.leg->aggregation));
   FEDMETA_ASSIGN_OR_RETURN(c.evaluation_sum, MakeAggregator(c.registry, PlainSum()));
   FEDMETA_ASSIGN_OR_RETURN(
@@ -122,6 +155,7 @@ Status RoundWorker::StartLeg(std::size_t leg, const std::optional<SavedState>& s
     return Error(ErrorCode::kDataLoss, "round worker: the assignment of " + c.leg->name +
                                            " is not a protobuf message of its kind");
   }
+  c.seed = assignment.seed();
   const v1::PrivacyTerms& terms = assignment.differential_privacy();
   c.privacy = HidesClients(terms) ? std::optional(terms) : std::nullopt;
   if (saved) FEDMETA_RETURN_IF_ERROR(c.optimizer->Restore(saved->optimizer_state));
@@ -138,17 +172,18 @@ Status RoundWorker::BeginAttempt(const RoundPlan& plan, std::uint32_t maximum_co
   c.disclosed.clear();
   c.closed = false;
   const v1::PrivacyTerms* privacy = c.privacy && !c.evaluates ? &*c.privacy : nullptr;
+  FEDMETA_ASSIGN_OR_RETURN(const StateLayout* const exchanged, c.BeginCompression(plan));
   if (c.terms) {
-    FEDMETA_ASSIGN_OR_RETURN(
-        c.secure,
-        SecureSums::Create(*c.terms, privacy, c.evaluates ? nullptr : &c.leg->layout, plan));
+    FEDMETA_ASSIGN_OR_RETURN(c.secure, SecureSums::Create(*c.terms, privacy, exchanged, plan));
     return {};
   }
   FEDMETA_ASSIGN_OR_RETURN(
-      c.codec, ContributionCodec::Create({.layout = c.evaluates ? nullptr : &c.leg->layout,
-                                          .metric_cells = MetricCells(plan.message()),
-                                          .maximum_weight = plan.message().maximum_weight(),
-                                          .maximum_contributors = maximum_contributors}));
+      c.codec, ContributionCodec::Create(
+                   {.layout = exchanged,
+                    .metric_cells = MetricCells(plan.message()),
+                    .maximum_weight = plan.message().maximum_weight(),
+                    .maximum_contributors = maximum_contributors,
+                    .bits = plan.message().update_bits() > 0 ? plan.message().update_bits() : 32}));
   c.private_sum.reset();
   if (privacy != nullptr && privacy->mode() == "distributed") {
     return Error(ErrorCode::kInvalidArgument,
@@ -214,6 +249,7 @@ Result<RoundResult> RoundWorker::Close(const RoundPlan& plan, std::uint32_t repo
     c.disclosed.clear();
     return result;
   }
+  if (c.compression) decoded.mean = c.compression->Expand(std::move(decoded.mean));
   c.next = c.state;
   const Status applied =
       ApplyServerRules(c.leg->layout, decoded.mean,
@@ -224,6 +260,7 @@ Result<RoundResult> RoundWorker::Close(const RoundPlan& plan, std::uint32_t repo
     return applied.error();
   }
   c.next_moments = c.optimizer->Save();
+  c.next_sent = c.Send(c.next);
   c.closed = true;
   return result;
 }
@@ -233,6 +270,7 @@ void RoundWorker::Commit(const Digest& hash) {
   FEDMETA_CHECK(c.closed);
   std::swap(c.state, c.next);
   std::swap(c.moments, c.next_moments);
+  c.sent = std::exchange(c.next_sent, {});
   c.closed = false;
   c.EndAttempt();
   c.PublishState(hash);
@@ -250,6 +288,13 @@ void RoundWorker::Abandon() {
 
 std::shared_ptr<const Bytes> RoundWorker::state() const { return content_->blob; }
 const Digest& RoundWorker::state_hash() const { return content_->hash; }
+std::shared_ptr<const Bytes> RoundWorker::sent() const {
+  return content_->sent.bytes ? content_->sent.bytes : content_->blob;
+}
+const std::optional<Digest>& RoundWorker::sent_hash() const { return content_->sent.hash; }
+const std::optional<Digest>& RoundWorker::next_sent_hash() const {
+  return content_->next_sent.hash;
+}
 std::span<const float> RoundWorker::next_state() const { return content_->next; }
 Bytes RoundWorker::optimizer_state() const { return content_->next_moments; }
 const Leg& RoundWorker::leg() const { return *content_->leg; }

@@ -59,9 +59,13 @@ class RoundWorker {
   /// Current state, float32 little-endian, shared with downloads; valid after StartLeg.
   std::shared_ptr<const Bytes> state() const;
   const Digest& state_hash() const;
+  /// The same as clients download it, and its digest: state() and nothing where that is the form.
+  std::shared_ptr<const Bytes> sent() const;
+  const std::optional<Digest>& sent_hash() const;
   /// The state computed by Close, not yet committed, with its optimiser's moments: what CommitRound
   /// stores.
   std::span<const float> next_state() const;
+  const std::optional<Digest>& next_sent_hash() const;
   Bytes optimizer_state() const;
   const Leg& leg() const;
 

@@ -73,6 +73,7 @@ Result<Digest> RoundWriter::Write(const Persist& what,
     round.client_states.emplace_back(client, blob);
   }
   outcome.state_hash = round.state.sha256;
+  outcome.sent_hash = worker_.next_sent_hash();
   FEDMETA_RETURN_IF_ERROR(store_.CommitRound(lease_, what.plan, round, SerializeRecord(outcome)));
   return round.state.sha256;
 }

@@ -8,11 +8,9 @@ namespace fedmeta {
 
 Result<SecureSums> SecureSums::Create(const v1::SecureTerms& terms, const v1::PrivacyTerms* privacy,
                                       const StateLayout* layout, const RoundPlan& plan) {
-  FEDMETA_ASSIGN_OR_RETURN(const RingBits bits, RingBitsOf(terms.ring_bits()));
   FEDMETA_ASSIGN_OR_RETURN(RingCodec codec,
                            SecureCodec(terms, layout, MetricCells(plan.message())));
-  const std::uint64_t words = codec.words();
-  SecureSums sums(std::move(codec), bits, words);
+  SecureSums sums(std::move(codec));
   if (privacy != nullptr) {
     FEDMETA_ASSIGN_OR_RETURN(sums.private_sum_, SecurePrivateSum(terms, *privacy, *layout));
     sums.central_ = privacy->mode() == "central";
@@ -30,15 +28,15 @@ Status SecureSums::Add(std::uint32_t group, std::uint32_t session,
   }
   if (session > to.session || !to.sum) {
     to.session = session;
-    to.sum.emplace(bits_, words_);
+    to.sum.emplace(codec_.Zero());
   }
   return to.sum->Add(masked);
 }
 
-std::span<const std::byte> SecureSums::masked(std::uint32_t group) const {
+std::span<const std::byte> SecureSums::masked(std::uint32_t group) {
   const auto found = groups_.find(group);
   if (found == groups_.end() || !found->second.sum) return {};
-  return found->second.sum->masked().bytes();
+  return found->second.sum->bytes();
 }
 
 Status SecureSums::Unmask(std::uint32_t group, std::uint32_t members,

@@ -28,7 +28,7 @@ class SecureSums {
   /// session is refused (kFailedPrecondition).
   Status Add(std::uint32_t group, std::uint32_t session, std::span<const std::byte> masked);
   /// Before anything is opened; empty: nothing was added.
-  std::span<const std::byte> masked(std::uint32_t group) const;
+  std::span<const std::byte> masked(std::uint32_t group);
   /// Opens a group's sum of `members` contributions; under differential privacy in mode central it
   /// gets its noise here, before anything is made of it. kInvalidArgument: no honest clients can
   /// give it.
@@ -44,15 +44,12 @@ class SecureSums {
     std::optional<MaskedSum> sum;
     std::optional<DecodedSum> opened;
   };
-  SecureSums(RingCodec codec, RingBits bits, std::uint64_t words)
-      : codec_(std::move(codec)), bits_(bits), words_(words) {}
+  explicit SecureSums(RingCodec codec) : codec_(std::move(codec)) {}
   Result<DecodedSum> Decode(RingVector sum, std::uint32_t members);
 
   RingCodec codec_;
   std::optional<PrivateSum> private_sum_;  // in its place
   bool central_ = false;                   // noise is added here
-  RingBits bits_;
-  std::uint64_t words_;
   std::map<std::uint32_t, Group> groups_;
 };
 

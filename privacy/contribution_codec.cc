@@ -9,6 +9,7 @@
 
 #include "fedmeta/core/text.h"
 #include "fedmeta/privacy/fixed_point.h"
+#include "fedmeta/privacy/packed_words.h"
 #include "fedmeta/protocol/limits.h"
 
 namespace fedmeta {
@@ -65,6 +66,11 @@ Error WrongSize(const std::string& what, std::size_t expected, std::size_t got) 
 
 }  // namespace
 
+std::size_t PlainUpdateBytes(std::size_t coordinates, std::uint32_t bits) {
+  if (bits == 32 || coordinates == 0) return coordinates * sizeof(float);
+  return sizeof(float) + PackedBytes(coordinates, bits);
+}
+
 Result<ContributionCodec> ContributionCodec::Create(const Options& options) {
   const auto refused = [](const std::string& what) {
     return Error(ErrorCode::kInvalidArgument, "contribution codec: " + what);
@@ -74,7 +80,10 @@ Result<ContributionCodec> ContributionCodec::Create(const Options& options) {
                    ", got " + std::to_string(options.metric_cells));
   }
   if (options.maximum_contributors == 0) return refused("maximum_contributors must be > 0, got 0");
+  if (options.bits < 2 || options.bits > 32)
+    return refused("bits must be 2 to 32, got " + std::to_string(options.bits));
   ContributionCodec codec;
+  codec.bits_ = options.bits;
   codec.layout_ = options.layout;
   codec.update_size_ = options.layout == nullptr ? 0 : options.layout->size();
   codec.metric_cells_ = options.metric_cells;
@@ -96,8 +105,11 @@ Result<ContributionCodec> ContributionCodec::Create(const Options& options) {
 }
 
 std::size_t ContributionCodec::tail_size() const { return 1 + metric_cells_ * MetricSums::kSize; }
+std::size_t ContributionCodec::update_bytes() const {
+  return PlainUpdateBytes(update_size_, bits_);
+}
 std::size_t ContributionCodec::wire_size() const {
-  return update_size_ * sizeof(float) + tail_size() * sizeof(double);
+  return update_bytes() + tail_size() * sizeof(double);
 }
 std::size_t ContributionCodec::encoded_size() const { return update_size_ + tail_size(); }
 
@@ -160,15 +172,63 @@ Error ContributionCodec::BadEntry(std::span<const std::byte> update, double weig
                  std::to_string(maximum_contributors_) + " contributors");
 }
 
-Result<Bytes> ContributionCodec::ToWire(const Contribution& contribution) const {
+Bytes ContributionCodec::PackUpdate(std::span<const float> update, Rng& rounding) const {
+  float largest = 0;
+  for (const float value : update) largest = std::max(largest, std::fabs(value));
+  const auto levels = static_cast<double>((std::int64_t{1} << (bits_ - 1)) - 1);
+  // Rounded up, so that the largest magnitude has not too many steps.
+  const float step =
+      std::nextafter(static_cast<float>(largest / levels), std::numeric_limits<float>::infinity());
+  std::vector<std::uint32_t> words(update.size());
+  for (std::size_t i = 0; i < update.size(); ++i) {
+    const double steps = static_cast<double>(update[i]) / static_cast<double>(step);
+    words[i] = static_cast<std::uint32_t>(RoundToWord(RoundAtRandom(steps, rounding)));
+  }
+  Bytes packed(update_bytes());
+  std::memcpy(packed.data(), &step, sizeof(step));
+  PackWords(words, bits_, std::span(packed).subspan(sizeof(step)));
+  return packed;
+}
+
+Result<std::vector<float>> ContributionCodec::UnpackUpdate(
+    std::span<const std::byte> packed) const {
+  const float step = LoadFloat(packed.data());
+  const auto integers = packed.subspan(sizeof(step));
+  if (!(std::isfinite(step) && step >= 0)) return Refused("its step must be finite and >= 0");
+  if (!HasCleanEnd(integers, update_size_, bits_))
+    return Refused("the bits after the last of its packed integers must be zero");
+  std::vector<std::uint32_t> words(update_size_);
+  UnpackWords(integers, bits_, words);
+  std::vector<float> update(update_size_);
+  const std::int32_t least = SignExtended(std::uint32_t{1} << (bits_ - 1), bits_);
+  bool in_range = true;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::int32_t steps = SignExtended(words[i], bits_);
+    in_range = in_range && steps != least;
+    update[i] = static_cast<float>(steps * static_cast<double>(step));
+  }
+  if (!in_range) {
+    return Refused("a packed integer must be at most " +
+                   std::to_string(-(std::int64_t{least} + 1)) + " in absolute value");
+  }
+  return update;
+}
+
+Result<Bytes> ContributionCodec::ToWire(const Contribution& contribution, Rng* rounding) const {
   FEDMETA_RETURN_IF_ERROR(CheckShape(contribution));
+  if (bits_ < 32 && update_size_ > 0 && rounding == nullptr)
+    return Refused("few bits need a stream to round by");
   const std::vector<double> tail = TailOf(contribution);
   const auto update = AsBytes(std::span<const float>(contribution.update));
   FEDMETA_RETURN_IF_ERROR(CheckTail(tail));
   FEDMETA_RETURN_IF_ERROR(CheckUpdate(update, contribution.weight));
   Bytes payload;
   payload.reserve(wire_size());
-  payload.insert(payload.end(), update.begin(), update.end());
+  if (bits_ < 32 && update_size_ > 0) {
+    payload = PackUpdate(contribution.update, *rounding);
+  } else {
+    payload.insert(payload.end(), update.begin(), update.end());
+  }
   const auto tail_bytes = AsBytes(std::span<const double>(tail));
   payload.insert(payload.end(), tail_bytes.begin(), tail_bytes.end());
   return payload;
@@ -178,12 +238,17 @@ Result<Contribution> ContributionCodec::FromWire(std::span<const std::byte> payl
   if (payload.size() != wire_size())
     return WrongSize("bytes of the payload", wire_size(), payload.size());
   const std::vector<double> tail = TailOf(payload, tail_size());
-  const auto update = payload.first(update_size_ * sizeof(float));
+  const auto update = payload.first(update_bytes());
   FEDMETA_RETURN_IF_ERROR(CheckTail(tail));
-  FEDMETA_RETURN_IF_ERROR(CheckUpdate(update, tail[0]));
   Contribution contribution;
-  contribution.update.resize(update_size_);
-  if (!update.empty()) std::memcpy(contribution.update.data(), update.data(), update.size());
+  if (bits_ < 32 && update_size_ > 0) {
+    FEDMETA_ASSIGN_OR_RETURN(contribution.update, UnpackUpdate(update));
+  } else {
+    contribution.update.resize(update_size_);
+    if (!update.empty()) std::memcpy(contribution.update.data(), update.data(), update.size());
+  }
+  FEDMETA_RETURN_IF_ERROR(
+      CheckUpdate(AsBytes(std::span<const float>(contribution.update)), tail[0]));
   contribution.weight = tail[0];
   contribution.metrics = MetricsOf(tail);
   return contribution;
@@ -224,8 +289,11 @@ Status ContributionCodec::EncodeWire(std::span<const std::byte> payload,
   if (payload.size() != wire_size())
     return WrongSize("bytes of the payload", wire_size(), payload.size());
   encoded.resize(encoded_size());
-  return EncodeParts(payload.first(update_size_ * sizeof(float)), TailOf(payload, tail_size()),
-                     encoded);
+  const std::vector<double> tail = TailOf(payload, tail_size());
+  const auto update = payload.first(update_bytes());
+  if (bits_ == 32 || update_size_ == 0) return EncodeParts(update, tail, encoded);
+  FEDMETA_ASSIGN_OR_RETURN(const std::vector<float> unpacked, UnpackUpdate(update));
+  return EncodeParts(AsBytes(std::span<const float>(unpacked)), tail, encoded);
 }
 
 Result<DecodedSum> ContributionCodec::Decode(std::span<const std::uint64_t> sum,

@@ -1,7 +1,10 @@
 #pragma once
 
 #include <bit>
+#include <cmath>
 #include <cstdint>
+
+#include "fedmeta/core/rng.h"
 
 // For this room only.
 namespace fedmeta {
@@ -18,6 +21,11 @@ inline std::uint64_t RoundToWord(double value) {
   const double high = value * 0x1p-32 + kMagic;
   const double low = value - (high - kMagic) * 0x1p32;
   return (integer_bits(high) << 32) + integer_bits(low + kMagic);
+}
+
+/// An integer next to `value`, `value` itself on average.
+inline double RoundAtRandom(double value, Rng& rng) {
+  return std::floor(value + rng.Next() * 0x1p-32);
 }
 
 }  // namespace fedmeta

@@ -7,14 +7,18 @@
 
 namespace fedmeta {
 
-Result<MaskedSum> MaskedSum::Restore(RingBits bits, std::uint64_t words,
-                                     std::span<const std::byte> masked) {
-  MaskedSum sum(bits, words);
+Result<MaskedSum> MaskedSum::Restore(RingVector zero, std::span<const std::byte> masked) {
+  MaskedSum sum(std::move(zero));
   FEDMETA_RETURN_IF_ERROR(sum.Add(masked));
   return sum;
 }
 
 Status MaskedSum::Add(std::span<const std::byte> masked) { return sum_.AddBytes(masked); }
+
+std::span<const std::byte> MaskedSum::bytes() {
+  bytes_ = sum_.ToBytes();
+  return bytes_;
+}
 
 RingVector MaskedSum::Unmask(std::span<const SecretBytes> self_mask_keys) && {
   for (const SecretBytes& key : self_mask_keys) ApplyMask(key, MaskSign::kSubtract, sum_);

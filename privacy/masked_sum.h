@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "fedmeta/core/result.h"
@@ -15,20 +16,22 @@ namespace fedmeta {
 /// Not thread-safe.
 class MaskedSum {
  public:
-  MaskedSum(RingBits bits, std::uint64_t words) : sum_(bits, words) {}
+  /// `zero`: a vector of the session's form, all zeros.
+  explicit MaskedSum(RingVector zero) : sum_(std::move(zero)) {}
   /// As stored with SecureServer::Snapshot.
-  static Result<MaskedSum> Restore(RingBits bits, std::uint64_t words,
-                                   std::span<const std::byte> masked);
+  static Result<MaskedSum> Restore(RingVector zero, std::span<const std::byte> masked);
 
   /// One member's upload, whose hash is that of its receipt (SecureServer::AddReceipt).
   /// kInvalidArgument: another size.
   Status Add(std::span<const std::byte> masked);
-  const RingVector& masked() const { return sum_; }
+  /// In its wire form; valid until the next call.
+  std::span<const std::byte> bytes();
   /// Pairwise masks have cancelled once all members are added; takes the self masks off.
   RingVector Unmask(std::span<const SecretBytes> self_mask_keys) &&;
 
  private:
   RingVector sum_;
+  Bytes bytes_;
 };
 
 }  // namespace fedmeta

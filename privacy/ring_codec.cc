@@ -17,39 +17,48 @@ Error Refused(const std::string& why) {
   return {ErrorCode::kInvalidArgument, "ring codec: " + why};
 }
 
+/// Of the words beside the update.
+RingBits TailBits(RingBits bits) { return IsNarrow(bits) ? RingBits::k32 : bits; }
+
 double HalfRing(RingBits bits) { return std::exp2(static_cast<int>(bits) - 1); }
 
 /// Largest magnitude that an integer of `bound` x `scale` may have after rounding.
 double Units(double bound, double scale) { return std::nearbyint(bound * scale); }
 
 /// Units that one contribution's coordinate may have so that the sum of the cohort fits.
-double UnitsThatFit(const RingCodec::Options& options) {
+double UnitsThatFit(const RingCodec::Options& options, RingBits bits) {
   // One less, so that the sum stays strictly below half of the ring.
-  return std::floor((HalfRing(options.bits) - 1) / options.cohort - options.noise_tail);
+  return std::floor((HalfRing(bits) - 1) / options.cohort - options.noise_tail);
 }
 
 double PowerOfTwoBelow(double value) { return std::exp2(std::floor(std::log2(value))); }
 
 /// An inequality that does not hold, and the nearest settings with which it would.
 Error TooSmall(const RingCodec::Options& options, double scale) {
-  const double needed = options.cohort * (Units(options.clip, scale) + options.noise_tail);
+  const double bound = options.coordinate_bound.value_or(options.clip);
+  const double needed = options.cohort * (Units(bound, scale) + options.noise_tail);
   std::string text = "the sum does not fit the ring: cohort x (scale x clip + noise tail) = " +
                      std::to_string(options.cohort) + " x (" + FormatNumber(scale) + " x " +
-                     FormatNumber(options.clip) + " + " + FormatNumber(options.noise_tail) +
+                     FormatNumber(bound) + " + " + FormatNumber(options.noise_tail) +
                      ") = " + FormatNumber(needed) + " must be < 2^" +
                      std::to_string(static_cast<int>(options.bits) - 1) + " = " +
                      FormatNumber(HalfRing(options.bits));
   std::vector<std::string> ways;
-  const double fits = UnitsThatFit(options);
+  const double fits = UnitsThatFit(options, options.bits);
   if (fits >= 1) {
-    ways.push_back("scale <= " + FormatNumber(fits / options.clip));
+    ways.push_back("scale <= " + FormatNumber(fits / bound));
     ways.push_back("clip <= " + FormatNumber(fits / scale));
   }
   const double cohort =
-      std::floor((HalfRing(options.bits) - 1) / (Units(options.clip, scale) + options.noise_tail));
+      std::floor((HalfRing(options.bits) - 1) / (Units(bound, scale) + options.noise_tail));
   if (cohort >= 1) ways.push_back("cohort <= " + FormatNumber(cohort));
-  if (options.bits == RingBits::k32 && needed < HalfRing(RingBits::k64))
+  int wider = static_cast<int>(options.bits) + 1;
+  while (wider <= 32 && needed >= std::exp2(wider - 1)) ++wider;
+  if (wider <= 32) {
+    ways.push_back("a ring of " + std::to_string(wider) + " bits");
+  } else if (options.bits != RingBits::k64 && needed < HalfRing(RingBits::k64)) {
     ways.push_back("a ring of 64 bits");
+  }
   if (!ways.empty()) text += "; what fits: " + Join(ways, ", or ");
   return Refused(text);
 }
@@ -96,18 +105,22 @@ Result<RingCodec> RingCodec::Create(const Options& options) {
   RingCodec codec;
   codec.options_ = options;
   codec.update_size_ = options.layout == nullptr ? 0 : options.layout->size();
-  const double fits = UnitsThatFit(options);
   if (codec.update_size_ > 0) {
+    const double fits = UnitsThatFit(options, options.bits);
     if (!positive(options.clip))
       return Refused("clip must be > 0, got " + FormatNumber(options.clip));
+    const double bound = options.coordinate_bound.value_or(options.clip);
+    if (!(bound > 0 && bound <= options.clip)) {
+      return Refused("coordinate_bound must be > 0 and <= clip, got " + FormatNumber(bound));
+    }
     if (options.update_scale && !positive(*options.update_scale))
       return Refused("update_scale must be > 0, got " + FormatNumber(*options.update_scale));
-    const double scale =
-        options.update_scale.value_or(fits >= 1 ? PowerOfTwoBelow(fits / options.clip) : 1);
-    if (!(Units(options.clip, scale) <= fits)) return TooSmall(options, scale);
-    codec.update_ = {.bound = options.clip, .scale = scale};
+    const double finest = IsNarrow(options.bits) ? fits / bound : PowerOfTwoBelow(fits / bound);
+    const double scale = options.update_scale.value_or(fits >= 1 ? finest : 1 / bound);
+    if (!(Units(bound, scale) <= fits)) return TooSmall(options, scale);
+    codec.update_ = {.bound = bound, .scale = scale};
   }
-  FEDMETA_RETURN_IF_ERROR(codec.ScaleTail(fits));
+  FEDMETA_RETURN_IF_ERROR(codec.ScaleTail(UnitsThatFit(options, TailBits(options.bits))));
   return codec;
 }
 
@@ -115,7 +128,7 @@ Status RingCodec::ScaleTail(double fits) {
   const std::size_t tail = words() - update_size_;
   double units = fits;
   if (options_.metric_share && update_size_ > 0) {
-    const double share = *options_.metric_share * update_.bound * update_.scale;
+    const double share = *options_.metric_share * options_.clip * update_.scale;
     units = std::min(units, std::floor(share / std::sqrt(static_cast<double>(tail))));
   }
   if (!(units >= 1)) {
@@ -130,7 +143,7 @@ Status RingCodec::ScaleTail(double fits) {
   };
   if (options_.weighted) weight_ = part(options_.maximum_weight);
   failures_ = part(1);
-  double squares = std::pow(update_.bound * update_.scale, 2);
+  double squares = std::pow(options_.clip * update_.scale, 2);
   const auto add = [&squares](const Part& one, std::size_t times) {
     squares += static_cast<double>(times) * std::pow(Units(one.bound, one.scale), 2);
   };
@@ -140,8 +153,13 @@ Status RingCodec::ScaleTail(double fits) {
     metrics_.push_back(part(bound));
     add(metrics_.back(), options_.metric_cells);
   }
-  sensitivity_ = std::sqrt(squares) + std::sqrt(static_cast<double>(words())) / 2;
+  sensitivity_ = std::sqrt(squares) +
+                 std::hypot(RoundingNorm(update_size_), std::sqrt(static_cast<double>(tail)) / 2);
   return {};
+}
+
+double RingCodec::RoundingNorm(std::size_t coordinates) const {
+  return std::sqrt(static_cast<double>(coordinates)) * (IsNarrow(options_.bits) ? 1 : 0.5);
 }
 
 std::size_t RingCodec::words() const {
@@ -150,14 +168,27 @@ std::size_t RingCodec::words() const {
 double RingCodec::update_scale() const { return update_.scale; }
 double RingCodec::sensitivity() const { return sensitivity_; }
 
-void RingCodec::PutUpdate(std::span<const float> update, double factor, RingVector& vector) const {
+RingVector RingCodec::Zero() const { return {options_.bits, words(), words() - update_size_}; }
+
+void RingCodec::PutUpdate(std::span<const float> update, double factor, Rng* rounding,
+                          RingVector& vector) const {
+  if (IsNarrow(options_.bits)) {
+    const double most = Units(update_.bound, update_.scale);
+    vector.Visit([&]<typename Word>(std::span<Word> words) {
+      for (std::size_t i = 0; i < update.size(); ++i) {
+        const double value = std::clamp(factor * static_cast<double>(update[i]), -most, most);
+        words[i] = static_cast<Word>(RoundToWord(RoundAtRandom(value, *rounding)));
+      }
+    });
+    return;
+  }
   vector.Visit([&]<typename Word>(std::span<Word> words) {
     for (std::size_t i = 0; i < update.size(); ++i)
       words[i] = static_cast<Word>(RoundToWord(factor * static_cast<double>(update[i])));
   });
 }
 
-/// The L2 norm over the update's integers is at most scale x clip + sqrt(d)/2.
+/// The L2 norm over the update's integers is at most scale x clip + what rounding adds.
 bool RingCodec::UpdateIsWithin(const RingVector& vector) const {
   unsigned __int128 squares = 0;
   for (std::size_t i = 0; i < update_size_; ++i) {
@@ -165,8 +196,8 @@ bool RingCodec::UpdateIsWithin(const RingVector& vector) const {
     squares += static_cast<unsigned __int128>(value * value);
   }
   const long double bound =
-      static_cast<long double>(update_.bound) * static_cast<long double>(update_.scale) +
-      std::sqrt(static_cast<long double>(update_size_)) / 2;
+      static_cast<long double>(options_.clip) * static_cast<long double>(update_.scale) +
+      static_cast<long double>(RoundingNorm(update_size_));
   return static_cast<long double>(squares) <= bound * bound;
 }
 
@@ -184,7 +215,9 @@ void RingCodec::PutMetrics(const Contribution& contribution, RingVector& vector)
   }
 }
 
-Result<RingVector> RingCodec::Encode(const Contribution& contribution) const {
+Result<RingVector> RingCodec::Encode(const Contribution& contribution, Rng* rounding) const {
+  if (IsNarrow(options_.bits) && update_size_ > 0 && rounding == nullptr)
+    return Refused("a narrow ring needs a stream to round by");
   if (contribution.update.size() != update_size_ ||
       contribution.metrics.size() != options_.metric_cells) {
     return Refused("a contribution must have " + std::to_string(update_size_) +
@@ -198,7 +231,7 @@ Result<RingVector> RingCodec::Encode(const Contribution& contribution) const {
   double weight = 1;
   if (options_.weighted)
     weight = std::min(contribution.weight, options_.maximum_weight) / options_.maximum_weight;
-  RingVector vector(options_.bits, words());
+  RingVector vector = Zero();
   const std::size_t failure_at = update_size_ + (options_.weighted ? 1 : 0);
   if (!std::isfinite(squares) || !(weight > 0)) {
     vector.AddSigned(failure_at, static_cast<std::int64_t>(failures_.scale));
@@ -212,11 +245,11 @@ Result<RingVector> RingCodec::Encode(const Contribution& contribution) const {
     vector.AddSigned(update_size_, static_cast<std::int64_t>(rounded));
   }
   const double norm = std::sqrt(squares);
-  double factor = update_.scale * (norm > update_.bound ? update_.bound / norm : 1) * weight;
-  PutUpdate(contribution.update, factor, vector);
+  double factor = update_.scale * (norm > options_.clip ? options_.clip / norm : 1) * weight;
+  PutUpdate(contribution.update, factor, rounding, vector);
   while (!UpdateIsWithin(vector)) {
     factor *= 1 - 0x1p-40;  // what double rounding added to the norm
-    PutUpdate(contribution.update, factor, vector);
+    PutUpdate(contribution.update, factor, rounding, vector);
   }
   PutMetrics(contribution, vector);
   return vector;

@@ -8,6 +8,7 @@
 
 #include "fedmeta/core/metric_sums.h"
 #include "fedmeta/core/result.h"
+#include "fedmeta/core/rng.h"
 #include "fedmeta/core/state_layout.h"
 #include "fedmeta/privacy/contribution_codec.h"
 #include "fedmeta/privacy/ring_vector.h"
@@ -25,12 +26,15 @@ struct MetricBounds {
 /// `examples`: most query examples of a site in one cell; `loss`: largest mean loss.
 MetricBounds BoundsOfMetrics(double examples, double loss);
 
-/// A contribution as a vector over a ring of 2^32 or 2^64, and the sum of many back: the
-/// ContributionCodec of secure aggregation. Coordinates: update, weight, failures, then the metric
-/// cells. Immutable, thread-safe; borrows the layout.
+/// A contribution as a vector over a ring, and the sum of many back: the ContributionCodec of
+/// secure aggregation. Coordinates: update, weight, failures, then the metric cells; the latter
+/// three are wide words (RingVector). Immutable, thread-safe; borrows the layout.
 ///
 /// Client: the update is clipped to an L2 norm of `clip` in float64 as one vector, multiplied by
-/// update_scale() and rounded to nearest, ties to even. Its weight is 1, so that the sum of the
+/// update_scale() and rounded to nearest, ties to even. Over a narrow ring, whose steps are wide
+/// enough for nearest rounding to swallow small coordinates round after round, it is rounded up or
+/// down at random instead, right on average, after each coordinate was cut to `coordinate_bound`.
+/// Its weight is 1, so that the sum of the
 /// updates over their number is the mean; with `weighted` the weight is cut to `maximum_weight` and
 /// the coordinates are w x / Wmax and w. Metrics are cut to their bounds, each with a scale of its
 /// own. An update or weight that is not finite becomes zeros and one failure, so that nothing a
@@ -46,7 +50,11 @@ class RingCodec {
     RingBits bits = RingBits::k32;
     std::uint32_t cohort = 0;  ///< most contributions in one sum
     double clip = 0;           ///< C, > 0; not used for evaluation
-    /// Units of the ring for 1.0 of an update; nothing: the largest power of two that fits.
+    /// Of one coordinate of an update over a narrow ring, at most `clip`; nothing: `clip`. The
+    /// smaller it is, the finer the steps.
+    std::optional<double> coordinate_bound = {};
+    /// Units of the ring for 1.0 of an update; nothing: the largest power of two that fits, over a
+    /// narrow ring all that fits.
     std::optional<double> update_scale = {};
     /// Integer noise per client and coordinate that is never exceeded (or with negligible
     /// probability), in units of the ring.
@@ -66,14 +74,16 @@ class RingCodec {
   static Result<RingCodec> Create(const Options& options);
 
   std::size_t words() const;
+  RingVector Zero() const;  ///< a vector of this codec's form
   double update_scale() const;
   /// L2 norm that no encoded contribution exceeds, in units of the ring, over all its coordinates:
-  /// sqrt((scale x C)^2 + sum of the other bounds squared) + sqrt(d)/2. Encode checks it in
-  /// integers.
+  /// sqrt((scale x C)^2 + sum of the other bounds squared) + sqrt(d)/2, over a narrow ring +
+  /// sqrt(d) of the update's d. Encode checks it in integers.
   double sensitivity() const;
 
-  /// Client. kInvalidArgument: another shape (a mistake of the program, not of the data).
-  Result<RingVector> Encode(const Contribution& contribution) const;
+  /// Client. `rounding`: of an update over a narrow ring, else unused. kInvalidArgument: another
+  /// shape, no stream for rounding (mistakes of the program, not of the data).
+  Result<RingVector> Encode(const Contribution& contribution, Rng* rounding = nullptr) const;
 
   struct Sum {
     DecodedSum sum;
@@ -90,7 +100,10 @@ class RingCodec {
   };
   RingCodec() = default;
   Status ScaleTail(double fits);
-  void PutUpdate(std::span<const float> update, double factor, RingVector& vector) const;
+  void PutUpdate(std::span<const float> update, double factor, Rng* rounding,
+                 RingVector& vector) const;
+  /// What rounding may add to the norm of an update of this many coordinates.
+  double RoundingNorm(std::size_t coordinates) const;
   void PutMetrics(const Contribution& contribution, RingVector& vector) const;
   bool UpdateIsWithin(const RingVector& vector) const;
   Status CheckSum(const RingVector& sum, std::uint32_t contributors) const;

@@ -11,24 +11,30 @@
 
 namespace fedmeta {
 
-/// Integers modulo 2^32 or 2^64, as they are masked and summed.
+/// Width of the integers modulo 2^bits that are masked and summed: 8 to 32, or 64.
 enum class RingBits : std::uint8_t { k32 = 32, k64 = 64 };
-/// kInvalidArgument unless 32 or 64.
+/// kInvalidArgument unless 8 to 32, or 64.
 Result<RingBits> RingBitsOf(std::uint32_t bits);
-inline std::size_t BytesPerWord(RingBits bits) { return static_cast<std::size_t>(bits) / 8; }
+/// Whether the ring is one of the narrow ones, whose words are packed on the wire.
+inline bool IsNarrow(RingBits bits) { return bits < RingBits::k32; }
 
-/// A vector over one of the two rings. On the wire: its words, little-endian, nothing else. Signed
-/// values are two's complement. Thread-compatible.
+/// A vector over a ring. On the wire its words, little-endian, nothing else; narrow ones are packed
+/// without gaps (privacy/packed_words.h). The last `wide` words of a narrow vector are over the
+/// ring of 2^32 all the same: few, and worth their precision. Signed values are two's complement.
+/// Thread-compatible.
 class RingVector {
  public:
   RingVector() : RingVector(RingBits::k32, 0) {}
-  RingVector(RingBits bits, std::size_t size);  ///< zeros
-  /// kInvalidArgument unless the bytes are whole words.
-  static Result<RingVector> FromBytes(RingBits bits, std::span<const std::byte> bytes);
+  /// Zeros. `wide` counts in `size`; without a narrow ring it means nothing.
+  RingVector(RingBits bits, std::size_t size, std::size_t wide = 0);
+  /// kInvalidArgument unless the bytes are those of `size` words.
+  static Result<RingVector> FromBytes(RingBits bits, std::size_t size, std::size_t wide,
+                                      std::span<const std::byte> bytes);
 
-  RingBits bits() const;
+  RingBits bits() const { return bits_; }
   std::size_t size() const;
-  std::span<const std::byte> bytes() const;
+  std::size_t wire_size() const;  ///< bytes
+  Bytes ToBytes() const;
 
   /// += modulo 2^bits. kInvalidArgument for another ring or size.
   Status Add(const RingVector& other);
@@ -39,14 +45,21 @@ class RingVector {
   /// The word as the signed integer nearest to zero.
   std::int64_t Signed(std::size_t index) const;
 
-  /// Words of std::uint32_t or std::uint64_t, for loops over them.
+  /// Words of std::uint32_t or std::uint64_t, for loops over them. Of a narrow ring the lowest bits
+  /// alone mean something: 2^bits divides 2^32, so that sums may carry into the others.
   template <typename Function>
   void Visit(Function&& function) {
     std::visit([&](auto& words) { function(std::span(words)); }, words_);
   }
-  bool operator==(const RingVector&) const = default;
+  bool operator==(const RingVector& other) const;
 
  private:
+  unsigned width() const { return static_cast<unsigned>(bits_); }
+  std::size_t packed() const { return IsNarrow(bits_) ? size() - wide_ : 0; }  // words
+  std::size_t packed_bytes() const;
+
+  RingBits bits_;
+  std::size_t wide_;
   std::variant<std::vector<std::uint32_t>, std::vector<std::uint64_t>> words_;
 };
 

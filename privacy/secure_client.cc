@@ -45,7 +45,7 @@ struct Session {
   std::vector<SecretBytes> held;           // salted shares, of each member's seed; here first only
                                            // the own one
   // Since the masking.
-  RingVector masked;
+  Bytes masked;
   v1::SignedMessage receipt;
 
   std::optional<Answer> shared, masked_answer, opened;
@@ -315,11 +315,12 @@ Result<std::string> SecureClient::Content::MaskVector(Session& now, std::string_
   FEDMETA_RETURN_IF_ERROR(CheckShares(now, delivery));
   FEDMETA_RETURN_IF_ERROR(options.latch->RecordMasked(Facts(now.start)));
   ApplyMasks(now, vector);
+  Bytes masked = vector.ToBytes();
   v1::ReceiptBody body;
-  body.set_vector_hash(Digest::Of(vector.bytes()).bytes());
+  body.set_vector_hash(Digest::Of(masked).bytes());
   FEDMETA_ASSIGN_OR_RETURN(now.receipt, SignBody(*now.signer, now.Place(SessionMessage::kReceipt),
                                                  body.SerializeAsString()));
-  now.masked = std::move(vector);
+  now.masked = std::move(masked);
   return now.receipt.SerializeAsString();
 }
 
@@ -409,7 +410,7 @@ Result<SecureClient::Masked> SecureClient::Mask(std::string_view delivery, RingV
       content_->Once(&Session::masked_answer, &Session::shared, delivery, [&](Session& now) {
         return content_->MaskVector(now, delivery, std::move(vector));
       }));
-  return Masked{.receipt = std::move(receipt), .vector = content_->session->masked.bytes()};
+  return Masked{.receipt = std::move(receipt), .vector = content_->session->masked};
 }
 
 Result<std::string> SecureClient::Open(std::string_view request) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "fedmeta/privacy/packed_words.h"
+
 namespace fedmeta {
 namespace {
 
@@ -13,6 +15,10 @@ constexpr std::uint64_t kWordsBesideUpdateAndMetrics = 1;
 
 /// Losses beyond it would only make those within it more noisy.
 constexpr double kPrivateMetricBound = 10;
+
+std::uint64_t TailWords(const v1::RoundPlan& plan) {
+  return kWordsBesideUpdateAndMetrics + MetricCells(plan) * MetricSums::kSize;
+}
 
 }  // namespace
 
@@ -40,6 +46,9 @@ Result<RingCodec> SecureCodec(const v1::SecureTerms& terms, const StateLayout* l
                             .bits = bits,
                             .cohort = terms.group_size(),
                             .clip = terms.clip(),
+                            .coordinate_bound = terms.coordinate_bound() > 0
+                                                    ? std::optional(terms.coordinate_bound())
+                                                    : std::nullopt,
                             .metric_bounds = BoundsOfMetrics(kMostExamples, terms.metric_bound())});
 }
 
@@ -55,13 +64,20 @@ Result<PrivateSum> SecurePrivateSum(const v1::SecureTerms& terms, const v1::Priv
 }
 
 std::uint64_t SecureWords(const v1::RoundPlan& plan) {
-  return (plan.has_train() ? plan.state_coordinates() : 0) + kWordsBesideUpdateAndMetrics +
-         MetricCells(plan) * MetricSums::kSize;
+  return UpdateCoordinates(plan) + TailWords(plan);
+}
+
+std::uint64_t SecureBytes(const v1::SecureTerms& terms, const v1::RoundPlan& plan) {
+  const auto bits = static_cast<RingBits>(terms.ring_bits());
+  const std::uint64_t whole = bits == RingBits::k64 ? 8 : 4;
+  if (!IsNarrow(bits)) return SecureWords(plan) * whole;
+  return PackedBytes(UpdateCoordinates(plan), terms.ring_bits()) + TailWords(plan) * whole;
 }
 
 Digest QuestionHash(v1::Assignment assignment) {
   assignment.clear_experiment();
   assignment.clear_seed();
+  assignment.clear_compression();
   return Digest::Of(assignment.SerializeAsString());
 }
 

@@ -26,7 +26,10 @@ Result<PrivateSum> SecurePrivateSum(const v1::SecureTerms& terms, const v1::Priv
                                     const StateLayout& layout);
 /// RingCodec::words() of this plan's contributions.
 std::uint64_t SecureWords(const v1::RoundPlan& plan);
-/// What an assignment asks, whatever it is called: SHA-256 without the experiment's name and seed.
+/// RingVector::wire_size() of them.
+std::uint64_t SecureBytes(const v1::SecureTerms& terms, const v1::RoundPlan& plan);
+/// What an assignment asks, whatever it is called and whatever part of the answer is sent: SHA-256
+/// without the experiment's name, seed and compression.
 Digest QuestionHash(v1::Assignment assignment);
 /// SessionFacts::model_hash of a plan: its question, its state and what it asks for.
 Digest ModelHash(const Digest& question, const v1::RoundPlan& plan);

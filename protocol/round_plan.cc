@@ -88,6 +88,16 @@ Result<RoundPlan> RoundPlan::Parse(std::string bytes) {
   if (message.state_coordinates() == 0 || message.state_coordinates() > (std::uint64_t{1} << 40)) {
     return Refused("state_coordinates must be 1 to 2^40");
   }
+  if (message.update_coordinates() > message.state_coordinates()) {
+    return Refused("update_coordinates must be <= state_coordinates, got " +
+                   std::to_string(message.update_coordinates()));
+  }
+  if (message.update_bits() > 32)
+    return Refused("update_bits must be <= 32, got " + std::to_string(message.update_bits()));
+  if (message.state_bytes() > message.state_coordinates() * sizeof(float)) {
+    return Refused("state_bytes must be <= 4 x state_coordinates, got " +
+                   std::to_string(message.state_bytes()));
+  }
   if (!std::isfinite(message.maximum_weight()) || message.maximum_weight() <= 0)
     return Refused("maximum_weight must be finite and > 0");
   if (message.report_deadline_ms() > kMaximumDeadlineMs) {
@@ -121,6 +131,17 @@ const Digest& RoundPlan::state_hash() const { return content_->state_hash; }
 const Digest& RoundPlan::hash() const { return content_->hash; }
 std::string_view RoundPlan::bytes() const { return content_->bytes; }
 const v1::RoundPlan& RoundPlan::message() const { return content_->message; }
+
+std::uint64_t UpdateCoordinates(const v1::RoundPlan& message) {
+  if (!message.has_train()) return 0;
+  return message.update_coordinates() > 0 ? message.update_coordinates()
+                                          : message.state_coordinates();
+}
+
+std::uint64_t StateBytes(const v1::RoundPlan& message) {
+  return message.state_bytes() > 0 ? message.state_bytes()
+                                   : message.state_coordinates() * sizeof(float);
+}
 
 std::size_t MetricCells(const v1::RoundPlan& message) {
   if (!message.has_evaluate()) return 1;

@@ -37,6 +37,10 @@ class RoundPlan {
   std::shared_ptr<const Content> content_;
 };
 
+/// Coordinates of an update in the upload; 0 for evaluation.
+std::uint64_t UpdateCoordinates(const v1::RoundPlan& message);
+/// Bytes of the state to download.
+std::uint64_t StateBytes(const v1::RoundPlan& message);
 /// Number of metric cells that an evaluation plan asks for: shots x learning_rates x steps; 1 for
 /// training.
 std::size_t MetricCells(const v1::RoundPlan& message);

@@ -150,9 +150,10 @@ std::vector<std::string> HeadingLines(const RunHeading& heading, const std::stri
   if (heading.holdout_clients > 0)
     clients += " (" + FormatCount(heading.holdout_clients) + " held out)";
   clients += ", " + FormatCount(heading.cohort) + " a round";
-  const std::string parts[] = {
+  std::vector<std::string> parts = {
       heading.experiment, heading.model + ", " + FormatCount(heading.parameters) + " parameters",
       heading.algorithm, clients, "seed " + std::to_string(heading.seed)};
+  if (!heading.compression.empty()) parts.push_back("compressed: " + heading.compression);
   std::vector<std::string> lines(1);
   for (const std::string& part : parts) {
     if (lines.back().empty()) {

@@ -122,6 +122,7 @@ class RunFolderOnDisk final : public RunFolder {
     manifest_["holdout_clients"] = heading.holdout_clients;
     manifest_["cohort"] = heading.cohort;
     manifest_["rounds"] = heading.rounds;
+    if (!heading.compression.empty()) manifest_["compression"] = heading.compression;
     return WriteManifest();
   }
 

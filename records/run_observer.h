@@ -17,6 +17,7 @@ struct RunHeading {
   std::uint64_t parameters = 0, seed = 0, rounds = 0;
   std::uint32_t clients = 0, holdout_clients = 0, cohort = 0;
   std::string out = {};
+  std::string compression = {};  ///< "10% of each update, unbiased; state as float16"; empty: none
   bool live = false;
   bool classification = true;  ///< false: regression; losses only, no accuracies
   /// What a number of shots counts: examples of each "class", of a "task", or "rows" of a table.

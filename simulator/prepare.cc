@@ -5,8 +5,12 @@
 #include <optional>
 
 #include "fedmeta/configs/loader.h"
+#include "fedmeta/core/text.h"
 #include "fedmeta/privacy/privacy_account.h"
+#include "fedmeta/privacy/random_rotation.h"
+#include "fedmeta/privacy/ring_vector.h"
 #include "fedmeta/privacy/secure_terms.h"
+#include "fedmeta/privacy/update_compression.h"
 #include "fedmeta/protocol/dictionary.h"
 #include "fedmeta/records/safetensors.h"
 #include "fedmeta/simulator/sites.h"
@@ -71,6 +75,48 @@ v1::Plugin ModelPlugin(const v1::ModelChoice& choice) {
   return plugin;
 }
 
+/// Nothing where nothing is compressed.
+std::optional<v1::CompressionTerms> CompressionTermsOf(const v1::Experiment& experiment) {
+  if (!experiment.federation().has_compression()) return std::nullopt;
+  const v1::Compression& keys = experiment.federation().compression();
+  v1::CompressionTerms terms;
+  terms.set_fraction(keys.fraction());
+  terms.set_error_feedback(keys.error_feedback());
+  terms.set_rotation(keys.rotation());
+  terms.set_bits(keys.bits());
+  terms.set_half_download(keys.download() == "float16");
+  if (!ShortensUpdates(terms) && terms.bits() == 32 && !terms.half_download()) return std::nullopt;
+  return terms;
+}
+
+/// A narrow ring's steps must not be so wide that rounding drowns the update: its L2 norm, at worst
+/// half a step a coordinate, stays below the clip. Sets the bound of rotated coordinates.
+Status FitNarrowRing(const v1::CompressionTerms& compression, const StateLayout& layout,
+                     v1::SecureTerms& secure) {
+  const std::size_t coordinates = ExchangedCoordinates(compression, layout);
+  if (compression.rotation()) secure.set_coordinate_bound(RotatedBound(coordinates, secure.clip()));
+  FEDMETA_ASSIGN_OR_RETURN(const RingBits bits, RingBitsOf(secure.ring_bits()));
+  if (!IsNarrow(bits)) return {};
+  const double bound = secure.coordinate_bound() > 0 ? secure.coordinate_bound() : secure.clip();
+  const auto rounding = [&](double ring_bits) {
+    const double levels = std::floor((std::exp2(ring_bits - 1) - 1) / secure.group_size());
+    return std::sqrt(static_cast<double>(coordinates)) * bound / levels / 2;
+  };
+  if (rounding(secure.ring_bits()) <= secure.clip()) return {};
+  std::uint32_t enough = secure.ring_bits() + 1;
+  while (enough < 32 && !(rounding(enough) <= secure.clip())) ++enough;
+  return Error(ErrorCode::kInvalidArgument,
+               "privacy.secure_aggregation.ring_bits " + std::to_string(secure.ring_bits()) +
+                   " is too few for an update of " + std::to_string(coordinates) +
+                   " coordinates in groups of " + std::to_string(secure.group_size()) +
+                   ": sqrt(coordinates) x step / 2, which rounding adds, must be <= clip, got " +
+                   FormatNumber(rounding(secure.ring_bits())) + " > " +
+                   FormatNumber(secure.clip()) + ": nearest are ring_bits " +
+                   std::to_string(enough) +
+                   (compression.rotation() ? "" : ", or federation.compression.rotation true") +
+                   " and a smaller group_size");
+}
+
 // A warm start: tensors of the same names and shapes, in the order of the layout.
 Result<std::vector<float>> ReadInitial(const std::string& path, const StateLayout& layout) {
   std::filesystem::path file = path;
@@ -121,6 +167,11 @@ Result<Leg> PrepareLeg(const v1::Experiment& experiment, const LearnRegistries& 
   if (experiment.privacy().secure_aggregation().mode() == "secure") {
     *assignment.mutable_secure() = SecureTermsOf(experiment);
   }
+  // What pools is a measure of what is lost by not pooling, not a federation.
+  const bool exchanges = learner->trains() && !learner->pools();
+  const std::optional<v1::CompressionTerms> compression =
+      exchanges ? CompressionTermsOf(experiment) : std::nullopt;
+  if (compression) *assignment.mutable_compression() = *compression;
   FEDMETA_ASSIGN_OR_RETURN(const auto model, MakeModel(registries.models, assignment.model(),
                                                        {.input_shape = shape.input_shape,
                                                         .outputs = assignment.outputs()}));
@@ -142,6 +193,12 @@ Result<Leg> PrepareLeg(const v1::Experiment& experiment, const LearnRegistries& 
   leg.maximum_weight = is_private ? 1.0 : learner->maximum_weight();
   leg.adaptation_rate = learner->default_adaptation_rate();
   FEDMETA_ASSIGN_OR_RETURN(leg.layout, learner->DescribeState(*model));
+  if (assignment.has_secure() && leg.trains) {
+    v1::CompressionTerms none;
+    none.set_fraction(1);
+    FEDMETA_RETURN_IF_ERROR(
+        FitNarrowRing(compression.value_or(none), leg.layout, *assignment.mutable_secure()));
+  }
   assignment.set_layout_fingerprint(leg.layout.fingerprint().bytes());
   if (leg.trains && assignment.has_secure() && HidesClients(assignment.differential_privacy())) {
     const Result<PrivateSum> sum =

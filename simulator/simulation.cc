@@ -15,6 +15,7 @@
 #include "fedmeta/privacy/opening_log.h"
 #include "fedmeta/privacy/process_party.h"
 #include "fedmeta/protocol/phases.h"
+#include "fedmeta/protocol/state_form.h"
 #include "fedmeta/simulator/pooled_tasks.h"
 
 namespace fedmeta {
@@ -201,7 +202,7 @@ class Simulation::Implementation {
     }
     if (status.ok() && persist.record == Record::kCommitRound) {
       worker_.Commit(*written);
-      engine_.SetStateHash(worker_.state_hash());
+      engine_.SetStateHash(worker_.state_hash(), worker_.sent_hash());
     }
     Hand(StoreFinished{.ticket = persist.ticket, .status = status});
   }
@@ -265,14 +266,22 @@ class Simulation::Implementation {
     const PendingPlan pending = std::move(plans_.front());
     plans_.pop_front();
     const LocalClient client{.name = "pooled", .tasks = pooled_.get()};
-    const std::shared_ptr<const Bytes> bytes = worker_.state();
+    const std::shared_ptr<const Bytes> sent = worker_.sent();
+    const Result<std::span<const float>> state = ReceiveState(*sent);
+    if (!state.ok()) return Observe(state.error());
     const std::vector<Result<ClientResult>> results =
-        ExecutePlan(pending.plan, *runtime_, StateOf(*bytes), {&client, 1}, *pool_);
+        ExecutePlan(pending.plan, *runtime_, *state, {&client, 1}, *pool_);
     for (const ClientId& id : pending.clients) Deliver(pending.plan, id, results.front());
   }
 
-  static std::span<const float> StateOf(const Bytes& bytes) {
-    return {reinterpret_cast<const float*>(bytes.data()), bytes.size() / sizeof(float)};
+  /// The state as clients download it; valid as long as `sent` and until the next call.
+  Result<std::span<const float>> ReceiveState(const Bytes& sent) {
+    if (!runtime_->assignment.compression().half_download()) {
+      return std::span(reinterpret_cast<const float*>(sent.data()), sent.size() / sizeof(float));
+    }
+    received_.resize(runtime_->layout.size());
+    FEDMETA_RETURN_IF_ERROR(ReadState(runtime_->layout, true, sent, received_));
+    return std::span<const float>(received_);
   }
 
   void Deliver(const RoundPlan& plan, const ClientId& id, Result<ClientResult> result) {
@@ -323,9 +332,11 @@ class Simulation::Implementation {
     const RoundPlan plan = pending.plan;
     if (pending.next == pending.clients.size()) plans_.pop_front();
 
-    const std::shared_ptr<const Bytes> bytes = worker_.state();
+    const std::shared_ptr<const Bytes> sent = worker_.sent();
+    const Result<std::span<const float>> state = ReceiveState(*sent);
+    if (!state.ok()) return Observe(state.error());
     std::vector<Result<ClientResult>> results =
-        ExecutePlan(plan, *runtime_, StateOf(*bytes), clients, *pool_);
+        ExecutePlan(plan, *runtime_, *state, clients, *pool_);
     for (std::size_t i = 0; i < results.size(); ++i) {
       Deliver(plan, ClientId(clients[i].name), std::move(results[i]));
     }
@@ -372,6 +383,7 @@ class Simulation::Implementation {
   std::unordered_map<std::string, std::size_t> index_of_;
   std::shared_ptr<const LegRuntime> runtime_;
   std::unique_ptr<TaskGenerator> pooled_;  ///< of a leg that pools
+  std::vector<float> received_;            ///< the state, where clients download another form
   ExperimentId leg_;
   bool clients_keep_ = false;            ///< some client has kept something in this leg
   std::map<ClientId, Bytes> next_kept_;  ///< of the attempt

@@ -41,6 +41,10 @@ nlohmann::json DescribeLeaving(const v1::OfferedLeg& leg, const v1::Assignment& 
     const std::uint64_t numbers = leg.state_coordinates();
     std::string update = "one update a round, " + FormatCount(numbers) + " numbers, " +
                          FormatBytes(numbers * sizeof(float)) + ", with a weight: ";
+    if (assignment.has_compression() && assignment.compression().fraction() < 1) {
+      update +=
+          FormatNumber(100 * assignment.compression().fraction()) + "% of its steps are sent, ";
+    }
     if (assignment.has_secure()) {
       update += "masked, the coordinator sees sums of sites";
     } else {

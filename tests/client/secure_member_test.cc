@@ -108,7 +108,7 @@ class SecureMemberNoiseTest : public ::testing::Test {
     for (const ClientId& client : clients) {
       EXPECT_TRUE(server.AddShares(client, Ask(client, session, kSharePhase, roster).body).ok());
     }
-    MaskedSum sum(RingBits::k32, kWords);
+    MaskedSum sum(RingVector(RingBits::k32, kWords));
     for (const ClientId& client : clients) {
       const std::string delivery = server.Delivery(client).value();
       const auto masked = Ask(client, session, kMaskPhase, delivery);

@@ -151,7 +151,7 @@ class SecureSiteTest : public ::testing::Test {
     return server;
   }
   std::int64_t OpenedSum(const RoundPlan& plan, std::uint32_t session, std::size_t count) {
-    MaskedSum sum(RingBits::k32, kWords);
+    MaskedSum sum(RingVector(RingBits::k32, kWords));
     SecureServer server = UntilOpening(plan, session, count, sum);
     const std::string request = server.OpeningRequest().value();
     for (std::size_t i = 0; i < count; ++i) {
@@ -199,7 +199,7 @@ TEST_F(SecureSiteTest, ARoundIsNotOpenedAgainWithoutOneSite) {
 
 TEST_F(SecureSiteTest, ARestartedSiteDoesNotResumeASession) {
   HoldAll(Plan(1));
-  MaskedSum sum(RingBits::k32, kWords);
+  MaskedSum sum(RingVector(RingBits::k32, kWords));
   SecureServer server = UntilOpening(Plan(1), 1, 4, sum);
   Restart(0);
   Hold(0, Plan(1));
@@ -209,7 +209,7 @@ TEST_F(SecureSiteTest, ARestartedSiteDoesNotResumeASession) {
 
 TEST_F(SecureSiteTest, AModelIsAnsweredUnderOneRoundWhateverItIsCalled) {
   HoldAll(Plan(1));
-  MaskedSum sum(RingBits::k32, kWords);
+  MaskedSum sum(RingVector(RingBits::k32, kWords));
   UntilOpening(Plan(1), 1, 4, sum);  // masked, never opened
   for (const bool restarted : {false, true}) {
     if (restarted) Restart(0);
@@ -229,7 +229,7 @@ TEST_F(SecureSiteTest, AModelIsAnsweredUnderOneRoundWhateverItIsCalled) {
 
 TEST_F(SecureSiteTest, ASiteIsInOneSessionOverAllItsData) {
   HoldAll(Plan(1));
-  MaskedSum sum(RingBits::k32, kWords);
+  MaskedSum sum(RingVector(RingBits::k32, kWords));
   SecureServer server = UntilOpening(Plan(1), 1, 4, sum);
   const std::string request = server.OpeningRequest().value();
   Hold(0, Plan(1, 1, "state", "lungs/maml"), "lungs");
@@ -268,7 +268,7 @@ TEST_F(SecureSiteTest, SwappedKeysInventedMembersAndForgedReceiptsAreNoticed) {
   EXPECT_THAT(Refusal(0, Plan(1), 2, kSharePhase, invented.SerializeAsString()),
               HasSubstr("not a party of this process"));
 
-  MaskedSum sum(RingBits::k32, kWords);
+  MaskedSum sum(RingVector(RingBits::k32, kWords));
   SecureServer server = UntilOpening(Plan(1), 3, 4, sum);
   v1::OpeningRequest forged;
   ASSERT_TRUE(forged.ParseFromString(server.OpeningRequest().value()));
@@ -283,7 +283,7 @@ TEST_F(SecureSiteTest, SwappedKeysInventedMembersAndForgedReceiptsAreNoticed) {
 
 TEST_F(SecureSiteTest, WhatComesLateOrWithoutAnUpdateGetsNothing) {
   HoldAll(Plan(1));
-  MaskedSum sum(RingBits::k32, kWords);
+  MaskedSum sum(RingVector(RingBits::k32, kWords));
   SecureServer server = UntilOpening(Plan(1), 1, 4, sum);
   const std::string delivery = server.Delivery(ClientId("a")).value();
   Advertise(Plan(1), 2);

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "fedmeta/configs/compression_checks.h"
 #include "fedmeta/protocol/limits.h"
 #include "fedmeta/tests/configs/config_files.h"
 
@@ -82,7 +83,7 @@ TEST(ExperimentChecks, SecureAggregationIsRefusedWhereItCannotHold) {
   };
   EXPECT_EQ(problems(""), "no problem");
   EXPECT_THAT(problems(", ring_bits: 48"),
-              ::testing::HasSubstr("ring_bits must be 32 or 64, got 48"));
+              ::testing::HasSubstr("ring_bits must be 8 to 32 or 64, got 48"));
   EXPECT_THAT(problems(", minimum: 3, group_size: 4"),
               ::testing::HasSubstr(
                   "group_size must be >= 2 x minimum - 1, so that any number of clients can "
@@ -94,6 +95,44 @@ TEST(ExperimentChecks, SecureAggregationIsRefusedWhereItCannotHold) {
           "added up and must be <= 0.001, got 0.029802322387695312: nearest are clip 33554 and "
           "ring_bits 64"));
   EXPECT_EQ(problems(", clip: 1e6, ring_bits: 64"), "no problem");
+}
+TEST(ExperimentChecks, CompressionIsRefusedWhereItDoesNotHold) {
+  const auto problems = [](const std::string& compression, const std::string& more) {
+    return Problems(With(kEpisodic, "cohort: 5", "cohort: 5, compression: {" + compression + "}") +
+                    more);
+  };
+  const auto secure = [](const std::string& keys) {
+    return "privacy: {secure_aggregation: {mode: secure, " + keys + "}}\n";
+  };
+  const auto noise = [](const std::string& mode) {
+    return "privacy: {differential_privacy: {mode: " + mode + ", clip: 1, noise_multiplier: 1}}\n";
+  };
+  EXPECT_EQ(problems("fraction: 0.1, download: float16", ""), "no problem");
+  EXPECT_EQ(problems("rotation: true, bits: 8", ""), "no problem");
+  EXPECT_EQ(problems("fraction: 0.1, rotation: true", secure("ring_bits: 16")), "no problem");
+  EXPECT_EQ(problems("download: float16", noise("central")), "no problem");
+  EXPECT_THAT(problems("rotation: true", ""),
+              ::testing::HasSubstr("rotation helps where updates are rounded to few bits, which "
+                                   "they are not: set it to false, or "
+                                   "federation.compression.bits below 32"));
+  EXPECT_THAT(problems("rotation: true", secure("ring_bits: 32")),
+              ::testing::HasSubstr("or privacy.secure_aggregation.ring_bits below 32"));
+  EXPECT_THAT(problems("bits: 4", secure("ring_bits: 16")),
+              ::testing::HasSubstr("bits is for plain uploads"));
+  for (const std::string keys : {"fraction: 0.5", "rotation: true, bits: 8", "bits: 8"}) {
+    EXPECT_THAT(problems(keys, noise("central")),
+                ::testing::HasSubstr("with privacy.differential_privacy.mode central"));
+  }
+  v1::Experiment sparse;
+  sparse.mutable_server()->mutable_aggregation()->set_name("median");
+  sparse.mutable_federation()->mutable_compression()->set_fraction(0.5);
+  std::vector<Problem> found;
+  CheckCompression(sparse, SourceMap(), found);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_THAT(found[0].message, ::testing::HasSubstr("nearest are weighted_mean and fraction 1"));
+  EXPECT_THAT(problems("download: float16", secure("ring_bits: 8, group_size: 128")),
+              ::testing::HasSubstr("must be < 2^(ring_bits - 1) with scale x clip >= 1, got 128 >= "
+                                   "128: nearest are ring_bits 9 and group_size 127"));
 }
 TEST(ExperimentChecks, TransductiveIsTheDefaultOfBatchModelsAlone) {
   const auto transductive = [](const std::string& normalization) {

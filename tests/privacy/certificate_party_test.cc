@@ -88,7 +88,7 @@ TEST_F(CertificatePartyTest, ASessionOfCertificatesOpensThePlainSum) {
   const std::string roster = Must(server.Roster());
   for (std::size_t i = 0; i < 3; ++i)
     Must(server.AddShares(id(i), Must(sites[i].client->Share(roster))));
-  MaskedSum sum(start.bits, start.words);
+  MaskedSum sum(RingVector(start.bits, start.words));
   RingVector plain(start.bits, start.words);
   Rng rng({.seed = 1, .purpose = "test"});
   for (std::size_t i = 0; i < 3; ++i) {

@@ -398,5 +398,111 @@ TEST_F(CodecTest, RefusesOptionsThatCannotWork) {
               HasSubstr("for 4000000000 contributors, got 10000"));
 }
 
+/// Uploads of few bits a coordinate.
+class FewBitsTest : public ::testing::Test {
+ protected:
+  static constexpr std::size_t kCoordinates = 101;
+  ContributionCodec Make(std::uint32_t bits) const {
+    return ContributionCodec::Create({.layout = &layout_,
+                                      .maximum_weight = 100,
+                                      .maximum_contributors = 10,
+                                      .bits = bits})
+        .value();
+  }
+  static Contribution Sent() {
+    Rng rng({.seed = 1, .purpose = "test"});
+    Contribution contribution{
+        .update = std::vector<float>(kCoordinates), .weight = 2, .metrics = {{}}};
+    for (float& value : contribution.update) value = static_cast<float>(rng.Normal());
+    return contribution;
+  }
+  const StateLayout layout_ = Layout(kCoordinates - 1);
+};
+
+TEST_F(FewBitsTest, CostTheirBitsAndAreWithinAStep) {
+  const Contribution sent = Sent();
+  float largest = 0;
+  for (const float value : sent.update) largest = std::max(largest, std::fabs(value));
+  Rng rounding({.seed = 2, .purpose = "test"});
+  for (std::uint32_t bits = 2; bits <= 32; ++bits) {
+    const ContributionCodec codec = Make(bits);
+    const Bytes wire = codec.ToWire(sent, &rounding).value();
+    const std::size_t update = bits == 32 ? kCoordinates * 4 : 4 + (kCoordinates * bits + 7) / 8;
+    EXPECT_EQ(PlainUpdateBytes(kCoordinates, bits), update);
+    EXPECT_EQ(wire.size(), update + 8 * (1 + MetricSums::kSize));
+    const Contribution back = codec.FromWire(wire).value();
+    const double step = static_cast<double>(largest) / (std::exp2(bits - 1) - 1) +
+                        1e-6 * static_cast<double>(largest);
+    for (std::size_t i = 0; i < kCoordinates; ++i)
+      EXPECT_NEAR(static_cast<double>(back.update[i]), static_cast<double>(sent.update[i]), step);
+    std::vector<std::uint64_t> encoded;
+    ASSERT_TRUE(codec.EncodeWire(wire, encoded).ok());
+    EXPECT_EQ(encoded, codec.Encode(back).value());
+  }
+}
+
+TEST_F(FewBitsTest, AreRightOnAverage) {
+  const Contribution sent = Sent();
+  const ContributionCodec codec = Make(3);
+  Rng rounding({.seed = 3, .purpose = "test"});
+  constexpr int kDraws = 4000;
+  std::vector<double> mean(kCoordinates);
+  float largest = 0;
+  for (const float value : sent.update) largest = std::max(largest, std::fabs(value));
+  for (int draw = 0; draw < kDraws; ++draw) {
+    const Contribution back = codec.FromWire(codec.ToWire(sent, &rounding).value()).value();
+    for (std::size_t i = 0; i < kCoordinates; ++i)
+      mean[i] += static_cast<double>(back.update[i]) / kDraws;
+  }
+  const double deviation = static_cast<double>(largest) / 3 / 2 / std::sqrt(kDraws);
+  for (std::size_t i = 0; i < kCoordinates; ++i)
+    EXPECT_NEAR(mean[i], static_cast<double>(sent.update[i]), 5 * deviation);
+}
+
+TEST_F(FewBitsTest, ZerosStayZeros) {
+  Contribution zeros = Sent();
+  zeros.update.assign(kCoordinates, 0);
+  Rng rounding({.seed = 4, .purpose = "test"});
+  const ContributionCodec codec = Make(4);
+  EXPECT_EQ(codec.FromWire(codec.ToWire(zeros, &rounding).value())->update, zeros.update);
+}
+
+TEST_F(FewBitsTest, WhatNoClientSendsIsRefused) {
+  Rng rounding({.seed = 5, .purpose = "test"});
+  const ContributionCodec codec = Make(5);
+  const Bytes good = codec.ToWire(Sent(), &rounding).value();
+  ASSERT_TRUE(codec.FromWire(good).ok());
+  const auto refusal = [&](const std::function<void(Bytes&)>& change) {
+    Bytes bad = good;
+    change(bad);
+    std::vector<std::uint64_t> encoded;
+    const Status refused = codec.EncodeWire(bad, encoded);
+    const auto parsed = codec.FromWire(bad);
+    EXPECT_FALSE(parsed.ok());
+    EXPECT_EQ(refused.ok() ? "" : refused.error().message(), parsed.error().message());
+    return refused.ok() ? "accepted" : refused.error().message();
+  };
+  const auto set_step = [](float step) {
+    return [step](Bytes& bytes) { std::memcpy(bytes.data(), &step, sizeof(step)); };
+  };
+  const std::string step = "its step must be finite and >= 0";
+  EXPECT_THAT(refusal(set_step(-1)), HasSubstr(step));
+  EXPECT_THAT(refusal(set_step(static_cast<float>(kNan))), HasSubstr(step));
+  EXPECT_THAT(refusal(set_step(static_cast<float>(kInfinity))), HasSubstr(step));
+  EXPECT_THAT(refusal(set_step(1e30F)), HasSubstr("must be at most"));
+  // 10000: -16, where -15 is the least.
+  EXPECT_THAT(refusal([](Bytes& bytes) { bytes[4] = std::byte{0x10}; }),
+              HasSubstr("must be at most 15 in absolute value"));
+  // 101 x 5 = 505 bits: the last of 64 bytes has one.
+  EXPECT_THAT(refusal([](Bytes& bytes) { bytes[4 + 63] |= std::byte{0x80}; }),
+              HasSubstr("must be zero"));
+  EXPECT_THAT(refusal([](Bytes& bytes) { bytes.pop_back(); }), HasSubstr("bytes of the payload"));
+  EXPECT_THAT(refusal([](Bytes& bytes) { bytes.push_back({}); }),
+              HasSubstr("bytes of the payload"));
+  EXPECT_FALSE(codec.ToWire(Sent()).ok());  // no stream
+  for (const std::uint32_t bits : {0U, 1U, 33U})
+    EXPECT_FALSE(ContributionCodec::Create({.layout = &layout_, .bits = bits}).ok());
+}
+
 }  // namespace
 }  // namespace fedmeta

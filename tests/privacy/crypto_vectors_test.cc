@@ -60,9 +60,8 @@ TEST(KeyAgreementTest, Rfc7748) {
   const AgreementKey scalar(
       Secret("a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4"));
   EXPECT_EQ(
-      ToHex(
-          scalar.Agree(Unhex("e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c"))
-              .value()),
+      ToHex(scalar.Agree(Unhex("e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c"))
+                .value()),
       "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552");
 }
 
@@ -113,7 +112,7 @@ TEST(MaskStreamTest, IsAes256InCounterModeFromZero) {
   const SecretBytes key(std::string(32, '\0'));
   RingVector vector(RingBits::k32, 8);
   ApplyMask(key, MaskSign::kAdd, vector);
-  EXPECT_EQ(ToHex(AsText(vector.bytes())),
+  EXPECT_EQ(ToHex(AsText(vector.ToBytes())),
             "dc95c078a2408989ad48a21492842087530f8afbc74536b9a963b4f1c4cb738b");
   EXPECT_EQ(static_cast<std::uint32_t>(vector.Signed(0)), 0x78c095dcU);  // little-endian
 }
@@ -124,7 +123,7 @@ TEST(MaskStreamTest, BothRingsReadOneStreamAndWhatIsAddedComesOff) {
     RingVector narrow(RingBits::k32, bytes / 4), wide(RingBits::k64, bytes / 8);
     ApplyMask(key, MaskSign::kAdd, narrow);
     ApplyMask(key, MaskSign::kAdd, wide);
-    EXPECT_EQ(AsText(narrow.bytes()), AsText(wide.bytes()));
+    EXPECT_EQ(AsText(narrow.ToBytes()), AsText(wide.ToBytes()));
     ApplyMask(key, MaskSign::kSubtract, narrow);
     ApplyMask(key, MaskSign::kSubtract, wide);
     EXPECT_TRUE(narrow == RingVector(RingBits::k32, bytes / 4));

@@ -117,7 +117,7 @@ TEST_F(RingCodecTest, NothingThatIsNotFiniteShowsButAsAFailure) {
     Contribution contribution = Good();
     contribution.update[1] = static_cast<float>(value);
     const RingVector failed = codec.Encode(contribution).value();
-    EXPECT_EQ(failed.bytes().size(), good.bytes().size());
+    EXPECT_EQ(failed.wire_size(), good.wire_size());
     for (std::size_t i = 0; i < codec.words(); ++i)
       EXPECT_EQ(failed.Signed(i) != 0, i == 3) << i;  // after the update: the failure
     RingVector sum = failed;
@@ -336,17 +336,18 @@ TEST(RingVectorTest, WrapsAndReadsSigned) {
     ASSERT_TRUE(vector.Add(vector).ok());
     EXPECT_EQ(vector.Signed(0), -6);
     EXPECT_EQ(vector.Signed(1), 10);
-    EXPECT_EQ(vector.bytes().size(), 2 * BytesPerWord(bits));
-    EXPECT_TRUE(RingVector::FromBytes(bits, vector.bytes()).value() == vector);
-    EXPECT_FALSE(RingVector::FromBytes(bits, vector.bytes().first(3)).ok());
-    EXPECT_FALSE(vector.AddBytes(vector.bytes().first(4)).ok());
+    const Bytes bytes = vector.ToBytes();
+    EXPECT_EQ(bytes.size(), bits == RingBits::k32 ? 8U : 16U);
+    EXPECT_TRUE(RingVector::FromBytes(bits, 2, 0, bytes).value() == vector);
+    EXPECT_FALSE(RingVector::FromBytes(bits, 1, 0, bytes).ok());
+    EXPECT_FALSE(vector.AddBytes(std::span(bytes).first(4)).ok());
   }
   RingVector narrow(RingBits::k32, 1);
   narrow.AddSigned(0, std::numeric_limits<std::int32_t>::max());
   narrow.AddSigned(0, 1);
   EXPECT_EQ(narrow.Signed(0), std::numeric_limits<std::int32_t>::min());
   EXPECT_FALSE(narrow.Add(RingVector(RingBits::k64, 1)).ok());
-  EXPECT_FALSE(RingBitsOf(33).ok());
+  for (const std::uint32_t bits : {0U, 7U, 33U, 63U, 65U}) EXPECT_FALSE(RingBitsOf(bits).ok());
 }
 
 // Words that are not a whole number of pieces, at an odd address.
@@ -359,7 +360,8 @@ TEST(RingVectorTest, AddsBytesOfAnyAlignment) {
       sum.AddSigned(i, static_cast<std::int64_t>(i));
       other.AddSigned(i, static_cast<std::int64_t>(rng.Next64()));
     }
-    shifted.insert(shifted.end(), other.bytes().begin(), other.bytes().end());
+    const Bytes bytes = other.ToBytes();
+    shifted.insert(shifted.end(), bytes.begin(), bytes.end());
     ASSERT_TRUE(sum.AddBytes(std::span(shifted).subspan(1)).ok());
     for (std::size_t i = 0; i < size; ++i) {
       ASSERT_EQ(static_cast<std::uint32_t>(sum.Signed(i)),

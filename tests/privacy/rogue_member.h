@@ -119,9 +119,8 @@ class RogueMember {
           PairMaskKey(mask_key_.Agree(members_[i].mask_key()).value(), session_, identity(), other),
           rank_ < i ? MaskSign::kAdd : MaskSign::kSubtract, vector);
     }
-    masked_ = std::move(vector);
-    return {.receipt = Receipt(Digest::Of(masked_.bytes())).SerializeAsString(),
-            .vector = masked_.bytes()};
+    masked_ = vector.ToBytes();
+    return {.receipt = Receipt(Digest::Of(masked_)).SerializeAsString(), .vector = masked_};
   }
   v1::SignedMessage Receipt(const Digest& vector_hash) const {
     v1::ReceiptBody body;
@@ -155,7 +154,7 @@ class RogueMember {
   std::size_t rank_ = 0;
   Digest session_;
   std::vector<std::string> opened_;
-  RingVector masked_;
+  Bytes masked_;
 };
 
 }  // namespace fedmeta

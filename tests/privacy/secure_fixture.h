@@ -39,8 +39,8 @@ inline SecureClient::Start SomeStart(std::uint32_t session = 1, std::uint64_t ro
           .words = words};
 }
 
-inline RingVector RandomVector(RingBits bits, std::size_t words, Rng& rng) {
-  RingVector vector(bits, words);
+inline RingVector RandomVector(RingBits bits, std::size_t words, Rng& rng, std::size_t wide = 0) {
+  RingVector vector(bits, words, wide);
   for (std::size_t i = 0; i < words; ++i)
     vector.AddSigned(i, static_cast<std::int64_t>(rng.Next64()));
   return vector;

@@ -181,6 +181,17 @@ TEST(RoundPlanHostileTest, RefusesAStateThatIsEmptyOrTooLarge) {
   }
 }
 
+TEST(RoundPlanHostileTest, RefusesSizesBeyondThoseOfTheState) {
+  EXPECT_THAT(
+      TrainRefusal([](auto& plan) { plan.set_update_coordinates(plan.state_coordinates() + 1); }),
+      StartsWith("round plan: update_coordinates must be <= state_coordinates"));
+  EXPECT_EQ(TrainRefusal([](auto& plan) { plan.set_update_bits(33); }),
+            "round plan: update_bits must be <= 32, got 33");
+  EXPECT_THAT(
+      TrainRefusal([](auto& plan) { plan.set_state_bytes(4 * plan.state_coordinates() + 1); }),
+      StartsWith("round plan: state_bytes must be <= 4 x state_coordinates"));
+}
+
 TEST(RoundPlanHostileTest, RefusesAWeightBoundThatBoundsNothing) {
   for (const double weight : {0.0, -1.0, std::numeric_limits<double>::infinity(),
                               std::numeric_limits<double>::quiet_NaN()}) {

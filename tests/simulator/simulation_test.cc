@@ -302,7 +302,8 @@ LearnRegistries CountingRegistries() {
 }
 
 /// Runs that are stopped again and again, after every `rounds` rounds, until the last completes.
-void RunInPieces(const LearnRegistries& registries, std::size_t rounds, Recorder& last) {
+void RunInPieces(const LearnRegistries& registries, std::size_t rounds, Recorder& last,
+                 const std::vector<std::string>& overrides = {}) {
   const auto store = MakeMemoryStore();
   for (int pieces = 1;; ++pieces) {
     ASSERT_LT(pieces, 50);
@@ -312,7 +313,7 @@ void RunInPieces(const LearnRegistries& registries, std::size_t rounds, Recorder
     last.on_round = [&] {
       if (++done == rounds) stop.request_stop();
     };
-    const auto summary = Simulate({}, last, registries, stop.get_token(), store.get());
+    const auto summary = Simulate(overrides, last, registries, stop.get_token(), store.get());
     ASSERT_TRUE(summary.ok()) << summary.error().message();
     if (summary->status == RunStatus::kCompleted) break;
     ASSERT_EQ(summary->status, RunStatus::kInterrupted);
@@ -518,6 +519,90 @@ TEST(SecureSimulationTest, RepeatsItselfBitForBit) {
   ASSERT_TRUE(Simulate(overrides, one).ok());
   ASSERT_TRUE(Simulate(overrides, two).ok());
   EXPECT_EQ(one.checkpoints, two.checkpoints) << "masks leave no trace in the sum";
+}
+
+std::vector<std::string> Compressed(const std::vector<std::string>& more = {}) {
+  std::vector<std::string> overrides = {
+      "federation.minimum_cohort=3", "federation.compression.fraction=0.3",
+      "federation.compression.rotation=true", "federation.compression.download=float16"};
+  overrides.insert(overrides.end(), more.begin(), more.end());
+  return overrides;
+}
+const std::vector<std::string> kFewBits = {"federation.compression.bits=6"};
+const std::vector<std::string> kNarrowRing = {kSecure, "privacy.secure_aggregation.ring_bits=16",
+                                              "privacy.secure_aggregation.clip=10"};
+
+TEST(CompressedSimulationTest, ResumesBitForBit) {
+  for (const auto& overrides : {Compressed(kFewBits), Compressed(kNarrowRing)}) {
+    for (const LearnRegistries& registries : {Registries(), CountingRegistries()}) {
+      Recorder whole, pieces;
+      const auto summary = Simulate(overrides, whole, registries);
+      ASSERT_TRUE(summary.ok()) << summary.error().message();
+      ASSERT_EQ(summary->status, RunStatus::kCompleted) << summary->reason;
+      RunInPieces(registries, 2, pieces, overrides);
+      EXPECT_EQ(pieces.checkpoints, whole.checkpoints);
+    }
+  }
+}
+
+TEST(CompressedSimulationTest, ResidualsEnterTheNextUpdates) {
+  Recorder fed_back, not_fed_back;
+  ASSERT_TRUE(Simulate(Compressed(kFewBits), fed_back).ok());
+  auto overrides = Compressed(kFewBits);
+  overrides.emplace_back("federation.compression.error_feedback=false");
+  ASSERT_TRUE(Simulate(overrides, not_fed_back).ok());
+  EXPECT_NE(fed_back.checkpoints.at("final"), not_fed_back.checkpoints.at("final"));
+}
+
+// The mlp has 1 x 8 + 8 + 8 x 1 + 1 = 25 parameters.
+TEST(CompressedSimulationTest, ARoundsBytesAreThoseThatTravel) {
+  const auto bytes = [](const std::vector<std::string>& overrides) {
+    Recorder recorder;
+    EXPECT_TRUE(Simulate(overrides, recorder).ok());
+    EXPECT_GE(recorder.rounds.size(), 2U);
+    return recorder.rounds.at(1);  // the first also tells assignments
+  };
+  constexpr std::uint64_t kTail = 8 * (1 + MetricSums::kSize), kClients = 4;
+  const RoundRecord whole = bytes({});
+  EXPECT_EQ(whole.bytes_up, kClients * (25 * 4 + kTail));
+  // ceil(0.3 x 25) = 8 coordinates of 6 bits, and the step.
+  const RoundRecord small = bytes(Compressed(kFewBits));
+  EXPECT_EQ(small.bytes_up, kClients * (8 * 6 / 8 + 4 + kTail));
+  EXPECT_LT(small.bytes_down, whole.bytes_down - kClients * 25 * 2 + kClients * 20);
+}
+
+TEST(CompressedSimulationTest, ANarrowRingLearnsWhatAWideOneDoes) {
+  const std::vector<std::string> common = {kSecure, "server.optimizer.name=sgd",
+                                           "federation.minimum_cohort=3",
+                                           "evaluation.baselines=[]"};
+  Recorder wide;
+  ASSERT_TRUE(Simulate(common, wide).ok());
+  for (const std::string rotation : {"true", "false"}) {
+    std::vector<std::string> overrides = common;
+    overrides.insert(overrides.end(), kNarrowRing.begin(), kNarrowRing.end());
+    overrides.push_back("federation.compression.rotation=" + rotation);
+    Recorder narrow;
+    const auto summary = Simulate(overrides, narrow);
+    ASSERT_TRUE(summary.ok()) << summary.error().message();
+    ASSERT_EQ(summary->status, RunStatus::kCompleted) << summary->reason;
+    const std::vector<float>& expected = wide.checkpoints.at("final");
+    const std::vector<float>& state = narrow.checkpoints.at("final");
+    // A step is 10 / floor(32767 / 5); six rounds at rate 0.01.
+    for (std::size_t i = 0; i < state.size(); ++i) EXPECT_NEAR(state[i], expected[i], 1e-3);
+    EXPECT_NE(state, expected);
+  }
+}
+
+TEST(CompressedSimulationTest, RefusesARingWhoseRoundingDrownsTheUpdate) {
+  Recorder recorder;
+  const auto refused =
+      Simulate({kSecure, "privacy.secure_aggregation.ring_bits=8",
+                "privacy.secure_aggregation.group_size=60", "federation.minimum_cohort=3",
+                "federation.cohort=7", "model.hidden=[4000]"},
+               recorder);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().message(), HasSubstr("ring_bits 8 is too few"));
+  EXPECT_THAT(refused.error().message(), HasSubstr("nearest are ring_bits 10"));
 }
 
 }  // namespace
