@@ -49,6 +49,9 @@ std::string Plugin(const std::string& name, const google::protobuf::Descriptor& 
   std::string text = "### `" + name + "`\n\n" + summary.doc();
   if (!summary.source().empty()) text += " (" + summary.source() + ")";
   if (summary.baseline_only()) text += " Stands in `evaluation.baselines` only.";
+  if (summary.individual_updates()) {
+    text += " Stands in `privacy.secure_aggregation.mode: plain_robust` only.";
+  }
   std::vector<ListedKey> keys;
   for (const auto* field : AllFields(settings)) keys.push_back({field->name(), field});
   return text + "\n\n" + Table(keys, tables);

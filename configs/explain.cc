@@ -105,6 +105,9 @@ std::string Show(const Topic& topic, const PluginTables& tables) {
     text += "  " + summary.doc() + "\n";
     if (!summary.source().empty()) text += "  source   " + summary.source() + "\n";
     if (summary.baseline_only()) text += "  stands   in evaluation.baselines only\n";
+    if (summary.individual_updates()) {
+      text += "  stands   in privacy.secure_aggregation.mode plain_robust only\n";
+    }
   } else {
     const v1::Key& key = KeyOf(*topic.field);
     text += "  " + DocText(*topic.field) + "\n  type     " + TypeText(*topic.field) + "\n";

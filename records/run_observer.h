@@ -22,6 +22,8 @@ struct RunHeading {
   bool classification = true;  ///< false: regression; losses only, no accuracies
   /// What a number of shots counts: examples of each "class", of a "task", or "rows" of a table.
   std::string shots_of = "class";
+  /// Rule by which the coordinator looks at each site's update; empty: it only adds them up.
+  std::string robust_aggregation = {};
 };
 
 /// Hears what happens in a run, in order, on one thread. Implementations: the run folder, the
