@@ -145,8 +145,12 @@ Status RoundWorker::StartLeg(std::size_t leg, const std::optional<SavedState>& s
   c.PublishState();
   c.terms_of_compression = CompressionOf(*c.leg);
   c.sent = c.Send(c.state);
-  FEDMETA_ASSIGN_OR_RETURN(c.training_sum, MakeAggregator(c.registry, c.leg->aggregation));
-  FEDMETA_ASSIGN_OR_RETURN(c.evaluation_sum, MakeAggregator(c.registry, PlainSum()));
+  AggregatorContext context{.layout = &c.leg->layout,
+                            .update_unit = ContributionCodec::kUpdateUnit,
+                            .weight_unit = ContributionCodec::kTailUnit};
+  FEDMETA_ASSIGN_OR_RETURN(c.training_sum, MakeAggregator(c.registry, c.leg->aggregation, context));
+  context.layout = nullptr;
+  FEDMETA_ASSIGN_OR_RETURN(c.evaluation_sum, MakeAggregator(c.registry, PlainSum(), context));
   FEDMETA_ASSIGN_OR_RETURN(
       c.optimizer, MakeOptimizer(c.registry, c.leg->optimizer,
                                  {.coordinates = c.leg->layout.size(), .rounds = c.rounds}));

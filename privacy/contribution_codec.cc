@@ -15,8 +15,8 @@
 namespace fedmeta {
 namespace {
 
-constexpr double kUpdateScale = 0x1p38;
-constexpr double kTailScale = 0x1p20;
+constexpr double kUpdateScale = 1 / ContributionCodec::kUpdateUnit;
+constexpr double kTailScale = 1 / ContributionCodec::kTailUnit;
 
 double FromWord(std::uint64_t word) {
   return static_cast<double>(std::bit_cast<std::int64_t>(word));

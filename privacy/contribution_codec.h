@@ -61,6 +61,10 @@ class ContributionCodec {
   };
   static Result<ContributionCodec> Create(const Options& options);
 
+  /// What a word of 1 in the sum stands for.
+  static constexpr double kUpdateUnit = 0x1p-38;  ///< of weight x update
+  static constexpr double kTailUnit = 0x1p-20;    ///< of weights and metric sums
+
   std::size_t update_size() const { return update_size_; }
   std::size_t wire_size() const;     ///< bytes of a payload
   std::size_t encoded_size() const;  ///< words of an encoded contribution: update, weight, metrics

@@ -7,6 +7,7 @@
 
 #include "fedmeta/core/ids.h"
 #include "fedmeta/core/result.h"
+#include "fedmeta/core/state_layout.h"
 
 namespace fedmeta {
 
@@ -18,19 +19,32 @@ struct PartialSum {
   std::uint32_t contributors = 0;
 };
 
+/// What an aggregation is made for: the form of the contributions that it adds up.
+struct AggregatorContext {
+  /// Of the update at the front of each contribution; weight and metric sums follow. Null: there is
+  /// none (evaluation). Read while the aggregator is made.
+  const StateLayout* layout = nullptr;
+  double update_unit = 1;  ///< of weight x update: what a word of 1 stands for
+  double weight_unit = 1;  ///< of the weight
+};
+
 /// Turns contributions into one encoded sum. Sees a contribution only whole and verified: uploads
 /// are staged first, so a client that dies in mid-upload leaves no trace in the sum. Not
 /// thread-safe; `Add` is called on the work pool, one call at a time.
 class Aggregator {
  public:
   virtual ~Aggregator() = default;
+  /// False: it only adds, so that sums of sums will do. True: it looks at each client's update
+  /// (robust_aggregator.h).
   virtual bool NeedsIndividualUpdates() const = 0;
-  /// One client's encoded contribution, the same length from each.
+  /// One client's encoded contribution, the same length from each. After an error nothing of it is
+  /// kept.
   virtual Status Add(const ClientId& client, std::span<const std::uint64_t> encoded) = 0;
-  /// For sharded simulation; an aggregator of individual updates gathers instead.
+  /// For sharded simulation; an aggregator of individual updates refuses: it gathers instead.
   virtual Status Merge(const PartialSum& other) = 0;
   /// The encoded sum (the codec decodes and divides); empty sums are an error. The aggregator
-  /// starts anew.
+  /// starts anew. Of individual updates: the rule's result as the update of one client of weight 1,
+  /// so that dividing leaves it as it is, with the metric sums of all.
   virtual Result<PartialSum> Finish() = 0;
   /// Throws away what was added (an attempt was abandoned).
   virtual void Reset() = 0;

@@ -11,8 +11,9 @@ namespace fedmeta {
 
 // The factories that registry.inc names, each defined in its plug-in's .cc. Settings have every key
 // set.
-#define FEDMETA_AGGREGATION(name, Settings, Factory) \
-  Result<std::unique_ptr<Aggregator>> Factory(const v1::Settings& settings);
+#define FEDMETA_AGGREGATION(name, Settings, Factory)                        \
+  Result<std::unique_ptr<Aggregator>> Factory(const v1::Settings& settings, \
+                                              const AggregatorContext& context);
 #define FEDMETA_OPTIMIZER(name, Settings, Factory)                               \
   Result<std::unique_ptr<ServerOptimizer>> Factory(const v1::Settings& settings, \
                                                    const OptimizerContext& context);

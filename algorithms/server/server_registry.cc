@@ -25,12 +25,13 @@ Result<Factory> Find(const std::map<std::string, Factory>& table, const std::str
 
 ServerRegistry BuiltinServer() {
   ServerRegistry registry;
-#define FEDMETA_AGGREGATION(name, Settings, Factory)                                   \
-  registry.aggregations[#name] =                                                       \
-      [](const google::protobuf::Any& packed) -> Result<std::unique_ptr<Aggregator>> { \
-    v1::Settings settings;                                                             \
-    FEDMETA_RETURN_IF_ERROR(ReadSettings(packed, settings));                           \
-    return Factory(settings);                                                          \
+#define FEDMETA_AGGREGATION(name, Settings, Factory)                                \
+  registry.aggregations[#name] =                                                    \
+      [](const google::protobuf::Any& packed,                                       \
+         const AggregatorContext& context) -> Result<std::unique_ptr<Aggregator>> { \
+    v1::Settings settings;                                                          \
+    FEDMETA_RETURN_IF_ERROR(ReadSettings(packed, settings));                        \
+    return Factory(settings, context);                                              \
   };
 #define FEDMETA_OPTIMIZER(name, Settings, Factory)                                      \
   registry.optimizers[#name] =                                                          \
@@ -47,10 +48,11 @@ ServerRegistry BuiltinServer() {
 }
 
 Result<std::unique_ptr<Aggregator>> MakeAggregator(const ServerRegistry& registry,
-                                                   const v1::Plugin& choice) {
+                                                   const v1::Plugin& choice,
+                                                   const AggregatorContext& context) {
   FEDMETA_ASSIGN_OR_RETURN(const auto factory,
                            Find(registry.aggregations, "aggregation", choice.name()));
-  auto made = factory(choice.settings());
+  auto made = factory(choice.settings(), context);
   if (!made.ok()) return made.error().WithContext("aggregation " + choice.name());
   return made;
 }

@@ -14,8 +14,8 @@
 
 namespace fedmeta {
 
-using AggregatorFactory =
-    std::function<Result<std::unique_ptr<Aggregator>>(const google::protobuf::Any& settings)>;
+using AggregatorFactory = std::function<Result<std::unique_ptr<Aggregator>>(
+    const google::protobuf::Any& settings, const AggregatorContext&)>;
 using OptimizerFactory = std::function<Result<std::unique_ptr<ServerOptimizer>>(
     const google::protobuf::Any& settings, const OptimizerContext&)>;
 
@@ -27,7 +27,8 @@ struct ServerRegistry {
 
 ServerRegistry BuiltinServer();
 Result<std::unique_ptr<Aggregator>> MakeAggregator(const ServerRegistry& registry,
-                                                   const v1::Plugin& choice);
+                                                   const v1::Plugin& choice,
+                                                   const AggregatorContext& context);
 Result<std::unique_ptr<ServerOptimizer>> MakeOptimizer(const ServerRegistry& registry,
                                                        const v1::Plugin& choice,
                                                        const OptimizerContext& context);

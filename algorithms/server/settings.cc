@@ -1,5 +1,6 @@
 #include "fedmeta/algorithms/server/settings.h"
 
+#include <cstdint>
 #include <string>
 
 #include <google/protobuf/descriptor.h>
@@ -27,6 +28,10 @@ Status SetDefault(const FieldDescriptor& field, google::protobuf::Message& setti
     return {};
   }
   const auto number = ParseNumber(text);
+  if (field.cpp_type() == FieldDescriptor::CPPTYPE_UINT32 && number) {
+    reflection.SetUInt32(&settings, &field, static_cast<std::uint32_t>(*number));
+    return {};
+  }
   if (field.cpp_type() != FieldDescriptor::CPPTYPE_DOUBLE || !number) {
     return Refused(field, "has a default that is not read here: '" + text + "'");
   }

@@ -55,7 +55,8 @@ class WeightedMean final : public Aggregator {
 
 }  // namespace
 
-Result<std::unique_ptr<Aggregator>> CreateWeightedMean(const v1::WeightedMeanSettings&) {
+Result<std::unique_ptr<Aggregator>> CreateWeightedMean(const v1::WeightedMeanSettings&,
+                                                       const AggregatorContext&) {
   return std::unique_ptr<Aggregator>(std::make_unique<WeightedMean>());
 }
 

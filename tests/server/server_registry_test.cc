@@ -30,7 +30,7 @@ TEST(ServerRegistryTest, HoldsWhatTheContractNames) {
 
 TEST(ServerRegistryTest, AnUnknownNameGetsTheNearestOne) {
   EXPECT_EQ(OptimizerRefusal(Named("adma")), "unknown optimizer 'adma'; did you mean 'adam'?");
-  EXPECT_EQ(MakeAggregator(BuiltinServer(), Named("weightedmean")).error().message(),
+  EXPECT_EQ(MakeAggregator(BuiltinServer(), Named("weightedmean"), {}).error().message(),
             "unknown aggregation 'weightedmean'; did you mean 'weighted_mean'?");
 }
 
