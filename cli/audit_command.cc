@@ -35,6 +35,7 @@ void PrintJson(const AuditFindings& findings) {
       {"entries", findings.entries},
       {"commits", findings.commits},
       {"restores", findings.restores},
+      {"updates", findings.visible},
       {"signatures_checked", findings.signatures_checked},
       {"signed_to", findings.signed_to},
       {"countersigned", findings.countersigned},
@@ -50,6 +51,8 @@ void PrintText(const AuditFindings& findings) {
       "restores from a backup\n",
       count(findings.entries).c_str(), count(findings.commits).c_str(),
       count(findings.restores).c_str());
+  if (!findings.visible.empty())
+    std::printf("recorded    at the coordinator: %s\n", findings.visible.c_str());
   if (findings.signatures_checked) {
     std::printf("proven      the coordinator signed all up to entry %s\n",
                 count(findings.signed_to).c_str());

@@ -152,7 +152,8 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
       AuditLog::Open({.file = audit_file, .epoch = epoch_number}, *identity, clock));
   const Digest offer = ExperimentOffer(*experiment, legs).hash();
   FEDMETA_RETURN_IF_ERROR(audit->Reconcile(opened.history));
-  FEDMETA_RETURN_IF_ERROR(audit->Started(experiment->name(), offer, before.has_value()));
+  FEDMETA_RETURN_IF_ERROR(
+      audit->Started(experiment->name(), offer, WhatIsVisible(*experiment), before.has_value()));
   const std::unique_ptr<PeerVerifier> verifier = CertificateVerifier(*identity, clock);
   FEDMETA_ASSIGN_OR_RETURN(
       const auto coordinator,

@@ -59,6 +59,17 @@ std::string DescribeAlgorithm(const v1::Plugin& algorithm) {
   return steps ? algorithm.name() + ", " + Counted(*steps, "step", "steps") : algorithm.name();
 }
 
+std::string RobustAggregationOf(const v1::Experiment& experiment) {
+  const bool robust = experiment.privacy().secure_aggregation().mode() == "plain_robust";
+  return robust ? experiment.server().aggregation().name() : "";
+}
+
+std::string WhatIsVisible(const v1::Experiment& experiment) {
+  if (experiment.privacy().secure_aggregation().mode() == "secure") return "sums of groups visible";
+  const std::string rule = RobustAggregationOf(experiment);
+  return "individual updates visible" + (rule.empty() ? "" : ", aggregated by " + rule);
+}
+
 RunHeading MakeHeading(const v1::Experiment& experiment, std::span<const Leg> legs,
                        const std::filesystem::path& out) {
   const v1::Partition& partition = experiment.data().partition();
@@ -74,7 +85,8 @@ RunHeading MakeHeading(const v1::Experiment& experiment, std::span<const Leg> le
           .out = out.string(),
           .compression = DescribeCompression(experiment),
           .classification = experiment.data().tasks().name() != "regression",
-          .shots_of = ShotsOf(experiment.data().tasks())};
+          .shots_of = ShotsOf(experiment.data().tasks()),
+          .robust_aggregation = RobustAggregationOf(experiment)};
 }
 
 int FinishRun(const RunSummary& summary, bool json) {

@@ -15,6 +15,11 @@ namespace fedmeta {
 /// know.
 std::string DescribeAlgorithm(const v1::Plugin& algorithm);
 
+/// Rule of mode plain_robust; empty in the other modes.
+std::string RobustAggregationOf(const v1::Experiment& experiment);
+/// What the coordinator sees of updates, for its audit record: "individual updates visible".
+std::string WhatIsVisible(const v1::Experiment& experiment);
+
 /// What a run says of itself when it starts.
 RunHeading MakeHeading(const v1::Experiment& experiment, std::span<const Leg> legs,
                        const std::filesystem::path& out);

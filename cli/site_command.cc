@@ -55,6 +55,8 @@ std::string PrivacyText(const json& privacy) {
   std::string text = privacy.value("secure_aggregation", false)
                          ? "secure aggregation: the coordinator sees sums of sites only"
                          : "none against the coordinator: it sees this site's updates";
+  if (const std::string rule = Text(privacy, "robust_aggregation"); !rule.empty())
+    text += ", and looks at each by " + rule;
   const json& noise = privacy["differential_privacy"];
   if (noise.is_object()) {
     text += "; differential privacy, " + Text(noise, "mode") + ", noise " +

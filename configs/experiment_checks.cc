@@ -15,6 +15,7 @@
 #include "fedmeta/configs/compression_checks.h"
 #include "fedmeta/configs/plugin_keys.h"
 #include "fedmeta/configs/privacy_checks.h"
+#include "fedmeta/configs/robust_checks.h"
 #include "fedmeta/configs/schema.h"
 #include "fedmeta/configs/secure_checks.h"
 #include "fedmeta/configs/text_checks.h"
@@ -47,6 +48,7 @@ class ExperimentChecks {
     CheckPrivacy(experiment_, places_, problems_);
     CheckSecureAggregation(experiment_, places_, problems_);
     CheckCompression(experiment_, places_, problems_);
+    CheckRobustAggregation(experiment_, places_, problems_);
   }
 
  private:

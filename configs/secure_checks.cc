@@ -34,7 +34,7 @@ void CheckSecureAggregation(const v1::Experiment& experiment, const SourceMap& p
     report("server.aggregation.name", aggregation +
                                           " needs the update of each client, of which secure "
                                           "aggregation shows only sums: use weighted_mean, or " +
-                                          kBlock + "mode: plain");
+                                          kBlock + "mode: plain_robust");
   }
   const v1::Federation& federation = experiment.federation();
   if (federation.has_minimum_cohort() && federation.minimum_cohort() < keys.minimum()) {

@@ -127,12 +127,14 @@ Status AuditLog::SignHead() {
   return {};
 }
 
-Status AuditLog::Started(const std::string& experiment, const Digest& offer, bool resumed) {
+Status AuditLog::Started(const std::string& experiment, const Digest& offer,
+                         const std::string& visible, bool resumed) {
   const std::lock_guard lock(mutex_);
   FEDMETA_RETURN_IF_ERROR(
       Append(resumed ? "restart" : "start",
              Dump({{"experiment", experiment},
                    {"offer", offer.hex()},
+                   {"updates", visible},
                    {"coordinator", identity_.credentials()->identity.ToString()},
                    {"program", kProgramVersion},
                    {"epoch", options_.epoch}}),

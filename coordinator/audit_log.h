@@ -36,8 +36,10 @@ class AuditLog {
   static Result<std::unique_ptr<AuditLog>> Open(Options options, const IdentitySource& identity,
                                                 const Clock& clock);
 
-  /// This process begins, with what it runs: the offer's hash.
-  Status Started(const std::string& experiment, const Digest& offer, bool resumed);
+  /// This process begins, with what it runs: the offer's hash. `visible`: what it sees of updates,
+  /// for people ("individual updates visible").
+  Status Started(const std::string& experiment, const Digest& offer, const std::string& visible,
+                 bool resumed);
   /// Committed rounds of the store that are not here, because the process ended between the two.
   Status Reconcile(const std::vector<AttemptRecord>& history);
   Status AttemptBegan(const RoundPlan& plan, std::uint32_t cohort);

@@ -44,7 +44,7 @@ class Verifier {
     }
     if (entry.kind == "certificate") return TakeCertificate(entry);
     if (entry.kind == "commit") return TakeCommit(entry);
-    if (entry.kind == "restart") TakeRestart(entry);
+    if (entry.kind == "start" || entry.kind == "restart") TakeStart(entry);
     if (entry.kind == "head") {
       return TakeSigned(
           entry, kAuditHeadDomain, IdentityRole::kCoordinator,
@@ -68,7 +68,8 @@ class Verifier {
     return std::nullopt;
   }
 
-  void TakeRestart(const AuditEntry& entry) {
+  void TakeStart(const AuditEntry& entry) {
+    findings_.visible = Text(entry, "updates");
     const std::uint64_t epoch = entry.fields.value("epoch", std::uint64_t{1});
     if (epoch > epoch_) ++findings_.restores;
     epoch_ = epoch;

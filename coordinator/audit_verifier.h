@@ -16,6 +16,7 @@ struct AuditFindings {
   std::uint64_t entries = 0;   ///< from the first on, that follow from one another and are sound
   std::uint64_t commits = 0;   ///< among them
   std::uint64_t restores = 0;  ///< restarts with a higher epoch, among them
+  std::string visible;         ///< of updates, by the last start; empty: it does not say
   bool signatures_checked = false;
   std::uint64_t signed_to = 0;  ///< entry that the last good head of the coordinator covers
   /// By identity: the last entry that the client has made sure of and countersigned.

@@ -27,8 +27,8 @@ struct Leg {
   /// MetaLearner::default_adaptation_rate(): evaluations use it where the experiment names no
   /// learning_rates.
   double adaptation_rate = 0.1;
-  v1::Plugin aggregation,
-      optimizer;  ///< the experiment's for main legs; weighted_mean and sgd at rate 1 for baselines
+  v1::Plugin aggregation;  ///< the experiment's
+  v1::Plugin optimizer;    ///< the experiment's for main legs; sgd at rate 1 for baselines
 };
 
 /// `fedmeta init` writes, `fedmeta coordinator` reads: a safetensors file whose metadata holds

@@ -164,6 +164,9 @@ std::vector<std::string> HeadingLines(const RunHeading& heading, const std::stri
       lines.push_back("  " + part);
     }
   }
+  if (!heading.robust_aggregation.empty())
+    lines.push_back("  updates  individual updates visible, aggregated by " +
+                    heading.robust_aggregation);
   if (!machine.empty()) lines.push_back("  machine  " + machine);
   if (!heading.out.empty()) lines.push_back("  out      " + heading.out);
   return lines;

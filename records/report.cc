@@ -76,11 +76,15 @@ std::optional<std::size_t> SmallestSum(const ReportData& data) {
 }
 
 std::string AggregationText(const ReportData& data) {
+  if (!data.robust_aggregation.empty())
+    return "robust aggregation by " + data.robust_aggregation + ", without secure aggregation";
   return SmallestSum(data) ? "secure aggregation" : "plain sums; secure aggregation not used";
 }
 
 std::string WhatIsSeen(const ReportData& data) {
   const std::optional<std::size_t> smallest = SmallestSum(data);
+  if (!data.robust_aggregation.empty())
+    return "The coordinator looks at each site\u2019s update: individual updates are visible.";
   if (!smallest) return "The coordinator sees each site\u2019s update.";
   return "The coordinator sees sums of groups of sites, the smallest of " +
          std::to_string(*smallest) + ".";

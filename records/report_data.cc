@@ -237,6 +237,7 @@ Result<ReportData> ReadReportData(const std::filesystem::path& run_dir,
   data.shots_of = Text(*manifest, "shots_of");
   if (data.shots_of.empty()) data.shots_of = data.classification ? "class" : "task";
   data.live = Text(*manifest, "mode") == "live";
+  data.robust_aggregation = Text(*manifest, "robust_aggregation");
   data.clients = Whole<std::uint32_t>(*manifest, "clients");
   data.holdout_clients = Whole<std::uint32_t>(*manifest, "holdout_clients");
   data.cohort = Whole<std::uint32_t>(*manifest, "cohort");

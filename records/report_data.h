@@ -39,6 +39,7 @@ struct EvaluationLineData {
 struct ReportData {
   std::vector<std::pair<std::string, std::string>>
       manifest;            ///< as text, nested keys joined by '.'
+  std::string robust_aggregation;  ///< rule by which each update is looked at; empty: none
   std::string experiment;  ///< "fashion-maml"; the folder's name where the manifest has none
   std::string experiment_yaml;
   std::string main_leg;  ///< chosen by validation, or the first one of a run without summary

@@ -123,6 +123,7 @@ class RunFolderOnDisk final : public RunFolder {
     manifest_["cohort"] = heading.cohort;
     manifest_["rounds"] = heading.rounds;
     if (!heading.compression.empty()) manifest_["compression"] = heading.compression;
+    manifest_["robust_aggregation"] = heading.robust_aggregation;
     return WriteManifest();
   }
 

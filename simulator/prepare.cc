@@ -172,6 +172,9 @@ Result<Leg> PrepareLeg(const v1::Experiment& experiment, const LearnRegistries& 
   const std::optional<v1::CompressionTerms> compression =
       exchanges ? CompressionTermsOf(experiment) : std::nullopt;
   if (compression) *assignment.mutable_compression() = *compression;
+  if (experiment.privacy().secure_aggregation().mode() == "plain_robust") {
+    assignment.set_robust_aggregation(experiment.server().aggregation().name());
+  }
   FEDMETA_ASSIGN_OR_RETURN(const auto model, MakeModel(registries.models, assignment.model(),
                                                        {.input_shape = shape.input_shape,
                                                         .outputs = assignment.outputs()}));
@@ -214,16 +217,16 @@ Result<Leg> PrepareLeg(const v1::Experiment& experiment, const LearnRegistries& 
     Rng rng(StreamName{.seed = experiment.seed(), .purpose = purpose});
     FEDMETA_ASSIGN_OR_RETURN(leg.initial_state, learner->InitialState(*model, rng));
   }
+  // Of baselines too: what poisons the one poisons the other.
+  leg.aggregation = experiment.server().aggregation();
   if (main) {
-    leg.aggregation = experiment.server().aggregation();
     leg.optimizer = experiment.server().optimizer();
   } else {
-    // The experiment's server settings are tuned for the main method; an average moves the state by
+    // The experiment's optimiser is tuned for the main method; an average moves the state by
     // itself.
     v1::SgdSettings sgd;
     sgd.set_learning_rate(1.0);
     sgd.set_learning_rate_schedule("constant");
-    leg.aggregation = DefaultServerPlugin("weighted_mean", v1::WeightedMeanSettings());
     leg.optimizer = DefaultServerPlugin("sgd", sgd);
   }
   return leg;

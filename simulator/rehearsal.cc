@@ -61,6 +61,9 @@ v1::Experiment ForOneSite(v1::Experiment experiment, std::uint64_t rounds) {
   constexpr std::int64_t kJoinSeconds = 60;
   federation.mutable_join_deadline()->set_seconds(kJoinSeconds);
   experiment.clear_privacy();
+  // A robust rule needs the updates of several.
+  experiment.mutable_server()->mutable_aggregation()->set_name("weighted_mean");
+  experiment.mutable_server()->mutable_aggregation()->clear_settings();
   return experiment;
 }
 

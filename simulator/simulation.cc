@@ -16,6 +16,7 @@
 #include "fedmeta/privacy/process_party.h"
 #include "fedmeta/protocol/phases.h"
 #include "fedmeta/protocol/state_form.h"
+#include "fedmeta/simulator/attack.h"
 #include "fedmeta/simulator/pooled_tasks.h"
 
 namespace fedmeta {
@@ -64,6 +65,10 @@ class Simulation::Implementation {
   }
 
   Result<RunSummary> Run(std::stop_token stop) {
+    if (options_.experiment.has_simulated_attack()) {
+      FEDMETA_ASSIGN_OR_RETURN(
+          attack_, Attack::Create(options_.experiment.simulated_attack(), *data_.partition));
+    }
     // All virtual clients are there at once: nobody is awaited.
     FEDMETA_RETURN_IF_ERROR(engine_.Restore(std::move(history_), {}, charged_));
     for (std::size_t i = 0; i < data_.partition->clients(); ++i) {
@@ -322,6 +327,7 @@ class Simulation::Implementation {
                           .reason = tasks.error().message()});
         continue;
       }
+      if (attack_.Poisons(id.value())) *tasks = attack_.Poison(std::move(*tasks));
       Result<Bytes> own = Kept(id);
       if (!own.ok()) return Observe(own.error());
       kept.push_back(std::move(*own));
@@ -338,6 +344,9 @@ class Simulation::Implementation {
     std::vector<Result<ClientResult>> results =
         ExecutePlan(plan, *runtime_, *state, clients, *pool_);
     for (std::size_t i = 0; i < results.size(); ++i) {
+      Result<ClientResult>& result = results[i];
+      if (result.ok() && !result->payload.empty() && attack_.Poisons(clients[i].name))
+        Observe(attack_.Poison(plan, runtime_->layout, result->payload));
       Deliver(plan, ClientId(clients[i].name), std::move(results[i]));
     }
   }
@@ -377,6 +386,7 @@ class Simulation::Implementation {
   RunRecorder recorder_;
   ProcessAuthority authority_;
   ExperimentEngine engine_;
+  Attack attack_;
   std::map<ClientId, Member> members_;
   std::vector<AttemptRecord> history_;
   const std::uint64_t charged_;

@@ -29,12 +29,17 @@ class Rules {
       : policy_(policy), site_(site), proposal_(proposal) {}
 
   Decision First() const {
-    const Rule rules[] = {
-        [this] { return Data(); },          [this] { return Algorithms(); },
-        [this] { return Researchers(); },   [this] { return Purposes(); },
-        [this] { return Cohort(); },        [this] { return Members(); },
-        [this] { return Secure(); },        [this] { return DifferentialPrivacy(); },
-        [this] { return EpsilonBudget(); }, [this] { return ModelSize(); }};
+    const Rule rules[] = {[this] { return Data(); },
+                          [this] { return Algorithms(); },
+                          [this] { return Researchers(); },
+                          [this] { return Purposes(); },
+                          [this] { return IndividualUpdates(); },
+                          [this] { return Cohort(); },
+                          [this] { return Members(); },
+                          [this] { return Secure(); },
+                          [this] { return DifferentialPrivacy(); },
+                          [this] { return EpsilonBudget(); },
+                          [this] { return ModelSize(); }};
     for (const Rule& rule : rules) {
       if (Decision decision = rule(); !decision.allowed()) return decision;
     }
@@ -80,6 +85,18 @@ class Rules {
     if (Holds(policy_.allow().purposes(), purpose)) return {};
     return Refuse("policy.allow.purposes",
                   std::string("this site's part in it would be to ") + purpose);
+  }
+
+  Decision IndividualUpdates() const {
+    if (policy_.allow().individual_updates()) return {};
+    for (std::size_t i = 0; i < proposal_.assignments.size(); ++i) {
+      const std::string& rule = proposal_.assignments[i].robust_aggregation();
+      if (rule.empty()) continue;
+      return Refuse(
+          "policy.allow.individual_updates",
+          "in " + Leg(i) + " the coordinator looks at this site's own updates, by " + rule);
+    }
+    return {};
   }
 
   bool secure() const {
@@ -163,6 +180,7 @@ v1::Policy OpenPolicy(std::uint32_t maximum_model_mib) {
   v1::Policy policy;
   policy.set_approve("any");
   for (const char* purpose : {"train", "evaluate"}) policy.mutable_allow()->add_purposes(purpose);
+  policy.mutable_allow()->set_individual_updates(true);
   policy.mutable_disclose()->set_metrics("aggregate");
   policy.set_maximum_model_mib(maximum_model_mib);
   return policy;

@@ -26,7 +26,8 @@ Decision CheckProposal(const v1::Policy& policy, const SiteFacts& site, const Pr
 /// no round beyond the last, a purpose that the policy allows. Pure.
 Decision CheckPlan(const v1::Policy& policy, const Proposal& proposal, const RoundPlan& plan);
 
-/// Lets everything in, as a block does that says nothing but approve: any.
+/// Lets everything in, as a block does that says nothing but approve: any and
+/// allow.individual_updates: true.
 v1::Policy OpenPolicy(std::uint32_t maximum_model_mib);
 
 /// Sites of a round, at least: as the policy says, else 4 with secure aggregation and 1 without.

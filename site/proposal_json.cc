@@ -20,6 +20,7 @@ std::string SettingsText(const v1::Plugin& plugin) {
 
 nlohmann::json DescribePrivacy(const v1::Assignment& assignment) {
   nlohmann::json privacy = {{"secure_aggregation", assignment.has_secure()},
+                            {"robust_aggregation", assignment.robust_aggregation()},
                             {"differential_privacy", nullptr}};
   if (assignment.has_differential_privacy()) {
     const v1::PrivacyTerms& terms = assignment.differential_privacy();
@@ -47,6 +48,8 @@ nlohmann::json DescribeLeaving(const v1::OfferedLeg& leg, const v1::Assignment& 
     }
     if (assignment.has_secure()) {
       update += "masked, the coordinator sees sums of sites";
+    } else if (!assignment.robust_aggregation().empty()) {
+      update += "the coordinator looks at it, by " + assignment.robust_aggregation();
     } else {
       update += "the coordinator sees it";
     }

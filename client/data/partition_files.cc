@@ -32,7 +32,7 @@ std::string_view RoleName(v1::Role role) {
 }
 
 std::string ClientYaml(const std::string& data_name, bool normalize, const std::string& client,
-                       v1::Role role, const std::string& coordinator_address) {
+                       v1::Role role, const std::string& coordinator_address, bool robust) {
   const std::string identity = "../pki/" + client + "/" + client;
   std::string text;
   text += "# " + client + ". Paths are relative to this file; identities: fedmeta pki.\n";
@@ -42,7 +42,9 @@ std::string ClientYaml(const std::string& data_name, bool normalize, const std::
   text += "  key: " + Quoted(identity + ".key") + "\n";
   text += "  trust: \"../pki/authority/authority.pem\"\n";
   text += "state_dir: \"state\"\n";
-  text += "policy: {approve: any, minimum_cohort: 1}   # a demonstration: a real site approves\n";
+  text += "policy: {approve: any, minimum_cohort: 1";
+  if (robust) text += ", allow: {individual_updates: true}";
+  text += "}   # a demonstration: a real site approves\n";
   text += "data:\n";
   text += "  " + Quoted(data_name) + ":\n";
   text += "    source: {name: idx, path: \".\", part: site, normalize: ";
@@ -118,13 +120,14 @@ Status WritePartition(const v1::Experiment& experiment, const OpenedSource& sour
         ErrorCode::kInvalidArgument,
         "data.source.name '" + choice.name() + "' cannot be written as files; only source idx can");
   }
+  const bool robust = experiment.privacy().secure_aggregation().mode() == "plain_robust";
   for (std::size_t client = 0; client < partition.clients(); ++client) {
     const std::string name = partition.name(client);
     FEDMETA_ASSIGN_OR_RETURN(const DatasetView view, partition.view(client));
     FEDMETA_RETURN_IF_ERROR(
         WriteClient(fs::path(dir) / name, view, settings.normalize(),
                     ClientYaml(experiment.data().name(), settings.normalize(), name,
-                               partition.role(client), coordinator_address)));
+                               partition.role(client), coordinator_address, robust)));
   }
   return {};
 }

@@ -142,6 +142,14 @@ TEST_F(PartitionFilesTest, ClientFilesNameCoordinatorIdentityAndRole) {
             "    role: holdout\n");
 }
 
+TEST_F(PartitionFilesTest, SitesOfARobustExperimentLetTheirUpdatesBeLookedAt) {
+  experiment_.mutable_privacy()->mutable_secure_aggregation()->set_mode("plain_robust");
+  Write("own", false);
+  EXPECT_THAT(
+      ReadFile(Sites() / "site-4" / "client.yaml").value(),
+      HasSubstr("policy: {approve: any, minimum_cohort: 1, allow: {individual_updates: true}}"));
+}
+
 TEST_F(PartitionFilesTest, RefusesSourcesThatAreNoImages) {
   Write("own", true);
   experiment_.mutable_data()->mutable_source()->set_name("sinusoid");

@@ -95,6 +95,15 @@ class ProgressTest : public ::testing::Test {
   ManualClock clock_;
 };
 
+TEST_F(ProgressTest, UpdatesThatAreLookedAtAreSaidAtTheStart) {
+  const auto display = Plain();
+  RunHeading heading = Heading();
+  heading.robust_aggregation = "krum";
+  ASSERT_TRUE(display->Started(heading).ok());
+  EXPECT_THAT(output_.Take(),
+              testing::HasSubstr("  updates  individual updates visible, aggregated by krum\n"));
+}
+
 TEST_F(ProgressTest, PlainLinesBeginWithTheTimeAndAreOneARound) {
   const auto display = Plain();
   ASSERT_TRUE(display->Started(Heading()).ok());

@@ -367,6 +367,20 @@ TEST_F(RunFolderTest, PrivacySaysWhatWasSpentInRoundsSummaryAndReport) {
               std::string::npos);
 }
 
+TEST_F(RunFolderTest, UpdatesThatAreLookedAtAreSaid) {
+  const auto folder = Create();
+  RunHeading heading = SampleHeading(run_);
+  heading.robust_aggregation = "krum";
+  ASSERT_TRUE(folder->Started(heading).ok());
+  ASSERT_TRUE(folder->RoundDone(SampleRound(run_, 1)).ok());
+  ASSERT_TRUE(folder->Finished(SampleSummary(run_)).ok());
+  EXPECT_EQ(json::parse(Read(dir_ / "manifest.json"))["robust_aggregation"], "krum");
+  const std::string page = Read(dir_ / "report.html");
+  EXPECT_TRUE(page.find("robust aggregation by krum, without secure aggregation") !=
+              std::string::npos);
+  EXPECT_TRUE(page.find("individual updates are visible") != std::string::npos);
+}
+
 TEST_F(RunFolderTest, WithoutPrivacyNothingIsSaidOfEpsilon) {
   const auto folder = Create();
   ASSERT_TRUE(folder->Started(SampleHeading(run_)).ok());

@@ -1,5 +1,6 @@
 #include "fedmeta/simulator/simulation.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -603,6 +604,100 @@ TEST(CompressedSimulationTest, RefusesARingWhoseRoundingDrownsTheUpdate) {
   ASSERT_FALSE(refused.ok());
   EXPECT_THAT(refused.error().message(), HasSubstr("ring_bits 8 is too few"));
   EXPECT_THAT(refused.error().message(), HasSubstr("nearest are ring_bits 10"));
+
+/// All 7 training clients, steps in proportion to the mean.
+std::vector<std::string> Robustly(const std::string& aggregation) {
+  return {"server={aggregation: {" + aggregation + "}, optimizer: {name: sgd, learning_rate: 0.1}}",
+          "federation.cohort=7", "federation.minimum_cohort=7",
+          "evaluation={steps: [0], learning_rates: [0.01]}",
+          "privacy.secure_aggregation.mode=" +
+              std::string(aggregation == "name: weighted_mean" ? "plain" : "plain_robust")};
+}
+
+/// Largest coordinate of the last state.
+double Largest(std::vector<std::string> overrides, const std::string& attack) {
+  if (!attack.empty()) overrides.push_back("simulated_attack={" + attack + "}");
+  Recorder recorder;
+  const Result<RunSummary> summary = Simulate(overrides, recorder);
+  EXPECT_TRUE(summary.ok()) << summary.error().message();
+  double largest = 0;
+  for (const float value : recorder.checkpoints["final"])
+    largest = std::max(largest, std::fabs(static_cast<double>(value)));
+  return largest;
+}
+
+TEST(RobustSimulationTest, PoisonedUpdatesMoveTheMeanAndNoRobustRule) {
+  for (const char* attack :
+       {"clients: 2, kind: scale, factor: 1e4", "clients: 2, kind: sign_flip, factor: 1e4"}) {
+    EXPECT_GT(Largest(Robustly("name: weighted_mean"), attack), 50) << attack;
+    for (const char* rule :
+         {"name: median, byzantine: 2", "name: trimmed_mean, byzantine: 2",
+          "name: krum, byzantine: 2", "name: multi_krum, byzantine: 2",
+          "name: geometric_median, byzantine: 2", "name: norm_bound, byzantine: 2"}) {
+      EXPECT_LT(Largest(Robustly(rule), attack), 5) << rule << ", " << attack;
+    }
+  }
+  EXPECT_LT(Largest(Robustly("name: weighted_mean"), ""), 5);
+}
+
+TEST(RobustSimulationTest, RepeatsItselfBitForBit) {
+  const std::vector<std::string> overrides = Robustly("name: geometric_median, byzantine: 2");
+  Recorder one, two;
+  ASSERT_TRUE(Simulate(overrides, one).ok());
+  ASSERT_TRUE(Simulate(overrides, two).ok());
+  EXPECT_EQ(one.checkpoints, two.checkpoints);
+}
+
+/// Nothing is committed by another rule or by fewer updates than the rule needs.
+TEST(RobustSimulationTest, ARoundThatLacksReportsIsMissed) {
+  const LearnRegistries registries =
+      RegistriesWithNan([](const std::string& client) { return client == "site-02"; });
+  for (const auto& [on_miss, status] :
+       {std::pair("fail", RunStatus::kFailed), std::pair("pause", RunStatus::kPaused)}) {
+    std::vector<std::string> overrides = Robustly("name: krum, byzantine: 2");
+    overrides.push_back("federation.on_quorum_miss=" + std::string(on_miss));
+    overrides.emplace_back("federation.retries=0");
+    Recorder recorder;
+    const Result<RunSummary> summary = Simulate(overrides, recorder, registries);
+    ASSERT_TRUE(summary.ok()) << summary.error().message();
+    EXPECT_EQ(summary->status, status);
+    EXPECT_THAT(summary->reason, HasSubstr("6 of 7"));
+    for (const RoundRecord& round : recorder.rounds) EXPECT_FALSE(round.committed);
+  }
+}
+
+TEST(RobustSimulationTest, EachLegTellsTheSitesHowTheirUpdatesAreLookedAt) {
+  const auto legs = [](const std::vector<std::string>& overrides) {
+    const auto experiment =
+        Loader(BuiltinPluginTables()).ParseExperiment(kExperiment, "test.yaml", overrides).value();
+    const LearnRegistries registries = Registries();
+    const SimulationData data =
+        OpenSimulationData(*experiment, registries.data, BuiltinPluginTables()).value();
+    return PrepareLegs(*experiment, registries, &data).value();
+  };
+  const auto rules = [&](const std::vector<std::string>& overrides) {
+    std::vector<std::string> told;
+    for (const Leg& leg : legs(overrides)) {
+      v1::Assignment assignment;
+      EXPECT_TRUE(assignment.ParseFromString(leg.assignment));
+      told.push_back(leg.aggregation.name() + "/" + assignment.robust_aggregation());
+    }
+    return told;
+  };
+  EXPECT_THAT(rules({}),
+              testing::ElementsAre("weighted_mean/", "weighted_mean/", "weighted_mean/"));
+  EXPECT_THAT(
+      rules({"server.aggregation.name=median", "privacy.secure_aggregation.mode=plain_robust",
+             "federation.minimum_cohort=3"}),
+      testing::ElementsAre("median/median", "median/median", "median/median"));
+}
+
+TEST(RobustSimulationTest, MoreAttackersThanClientsAreRefused) {
+  Recorder recorder;
+  std::vector<std::string> overrides = {"simulated_attack={clients: 8, kind: scale}"};
+  const Result<RunSummary> summary = Simulate(overrides, recorder);
+  ASSERT_FALSE(summary.ok());
+  EXPECT_THAT(summary.error().message(), HasSubstr("training clients, which are 7, got 8"));
 }
 
 }  // namespace

@@ -41,7 +41,8 @@ class AuditTest : public PkiTest {
     trust_ = ReadFile(folder_ / "authority/authority.pem").value();
     std::filesystem::create_directory(folder_ / "state");
     log_ = Open();
-    EXPECT_TRUE(log_->Started("heart", Digest::Of("offer"), false).ok());
+    EXPECT_TRUE(
+        log_->Started("heart", Digest::Of("offer"), "individual updates visible", false).ok());
   }
   std::unique_ptr<FixedIdentity> Identity(const std::string& role, const std::string& name,
                                           IdentityRole expected) {
@@ -171,6 +172,7 @@ TEST_F(AuditTest, IsWholeSignedAndCountersigned) {
   EXPECT_FALSE(findings.bad) << *findings.bad;
   EXPECT_EQ(findings.entries, Lines().size());
   EXPECT_EQ(findings.commits, 3U);
+  EXPECT_EQ(findings.visible, "individual updates visible");
   EXPECT_GT(findings.signed_to, 0U);
   ASSERT_EQ(findings.countersigned.size(), 1U);
   EXPECT_EQ(findings.countersigned.at("spiffe://heart/client/site-1"), findings.signed_to);
@@ -183,7 +185,7 @@ TEST_F(AuditTest, GoesOnAfterARestartAndATornLine) {
   ASSERT_TRUE(AppendFile(file_, "{\"n\":").ok());
   log_ = Open();
   EXPECT_EQ(Lines().size(), before);
-  ASSERT_TRUE(log_->Started("heart", Digest::Of("offer"), true).ok());
+  ASSERT_TRUE(log_->Started("heart", Digest::Of("offer"), "individual updates visible", true).ok());
   Commit(2);
   EXPECT_FALSE(Verify().bad);
 }
@@ -234,7 +236,7 @@ TEST_F(AuditTest, ACutOffEndIsSeenByTheSitesOnly) {
   Write(lines);
   EXPECT_FALSE(Verify().bad) << "whole up to there: the file alone cannot say more";
   log_ = Open();
-  ASSERT_TRUE(log_->Started("heart", Digest::Of("offer"), true).ok());
+  ASSERT_TRUE(log_->Started("heart", Digest::Of("offer"), "individual updates visible", true).ok());
   const Status met = Meet(*witness);
   ASSERT_FALSE(met.ok());
   EXPECT_EQ(met.error().code(), ErrorCode::kPermissionDenied);
@@ -349,7 +351,7 @@ TEST_F(RollbackTest, AHigherEpochOfTheAuthorityLetsARestoredCoordinatorGoOn) {
   lines.resize(LineOf("commit"));
   Write(lines);
   log_ = Open(2);
-  ASSERT_TRUE(log_->Started("heart", Digest::Of("offer"), true).ok());
+  ASSERT_TRUE(log_->Started("heart", Digest::Of("offer"), "individual updates visible", true).ok());
   ASSERT_FALSE(Meet(*witness).ok());
   // As it joins: with the old place, before it hears of the epoch.
   log_->Seen(ClientId("site-1"), witness->place());
@@ -374,7 +376,7 @@ TEST_F(RollbackTest, AnEpochOfNobodysOrOfAnotherIsRefused) {
   ASSERT_TRUE(witness->Joined(Welcome(SignedEpoch(2))).ok());
   coordinator_ = Identity("coordinator", "other", IdentityRole::kCoordinator);
   log_ = Open(2);
-  ASSERT_TRUE(log_->Started("heart", Digest::Of("offer"), true).ok());
+  ASSERT_TRUE(log_->Started("heart", Digest::Of("offer"), "individual updates visible", true).ok());
   EXPECT_THAT(Meet(*witness).error().message(), HasSubstr("the epoch is for"));
 }
 
