@@ -97,8 +97,11 @@ class RobustChecks {
       Report("simulated_attack.kind",
              "label_flip needs classes, data.tasks.name is regression: take scale or sign_flip");
     }
-    if (experiment_.federation().has_compression()) {
-      Report("simulated_attack", "is not simulated with federation.compression: remove one");
+    const v1::Compression& compression = experiment_.federation().compression();
+    if ((compression.has_bits() && compression.bits() < 32) ||
+        (compression.has_fraction() && compression.fraction() < 1) || compression.rotation()) {
+      Report("simulated_attack",
+             "is not simulated with updates that federation.compression changes: remove one");
     }
   }
 

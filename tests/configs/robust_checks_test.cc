@@ -111,7 +111,7 @@ TEST(RobustChecks, AttacksThatCannotBeSimulated) {
                        {"privacy.secure_aggregation.mode=secure"}),
               HasSubstr("simulated_attack.kind sign_flip changes an update after"));
   EXPECT_THAT(Attacked(kEpisodic, "clients: 2, kind: scale", {"federation.compression={bits: 8}"}),
-              HasSubstr("simulated_attack is not simulated with federation.compression"));
+              HasSubstr("simulated_attack is not simulated with updates that"));
   EXPECT_THAT(Attacked(kEpisodic, "kind: scale"),
               HasSubstr("simulated_attack.clients is required"));
 }
