@@ -82,6 +82,11 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
                      "coordinator chooses whom it asks, so nothing is gained by chance; set it to "
                      "none");
   }
+  if (experiment->has_simulated_attack()) {
+    return Error(ErrorCode::kInvalidArgument,
+                 config->experiment() +
+                     ": simulated_attack is for simulations (fedmeta run): remove it");
+  }
   const std::unique_ptr<Logger> logger = MakeLogger(config->log(), clock);
   FEDMETA_ASSIGN_OR_RETURN(
       const std::shared_ptr<LiveIdentity> identity,

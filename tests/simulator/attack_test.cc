@@ -22,7 +22,9 @@ class ThreeClasses final : public TaskGenerator {
 
  private:
   static ExampleSet Examples(std::vector<std::int64_t> labels) {
-    ExampleSet examples{.example_shape = {1}, .count = labels.size()};
+    ExampleSet examples;
+    examples.example_shape = {1};
+    examples.count = labels.size();
     examples.inputs.resize(labels.size());
     examples.labels = std::move(labels);
     return examples;

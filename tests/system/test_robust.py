@@ -105,6 +105,20 @@ data:
         entries = (self.federation.dir / "store.db.audit.jsonl").read_text().splitlines()
         return re.findall(r'"client":"([^"]*)","rule":"([^"]*)"', "".join(entries))
 
+    def test_nobody_is_told_to_attack_in_a_live_federation(self):
+        self.federation.authority()
+        self.federation.identity("coordinator", "coordinator")
+        self.federation.write("coordinator.yaml", """\
+listen: "127.0.0.1:0"
+identity: {certificate: pki/coordinator/coordinator.pem, key: pki/coordinator/coordinator.key, trust: pki/authority/authority.pem}
+experiment: experiment.yaml
+initial_state: initial.safetensors
+members: ["spiffe://shapes/client/*"]
+""")
+        refused = self.federation.run("coordinator", "coordinator.yaml", "simulated_attack={clients: 1, kind: scale}", check=False)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("simulated_attack is for simulations", refused.stderr)
+
     def test_too_few_sites_for_the_rule_are_refused_before_anything_starts(self):
         refused = self.federation.run("run", "experiment.yaml", *ROBUST, "federation.minimum_cohort=4", "--out", "none", check=False)
         self.assertEqual(refused.returncode, 2)
