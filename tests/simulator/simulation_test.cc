@@ -605,6 +605,7 @@ TEST(CompressedSimulationTest, RefusesARingWhoseRoundingDrownsTheUpdate) {
   ASSERT_FALSE(refused.ok());
   EXPECT_THAT(refused.error().message(), HasSubstr("ring_bits 8 is too few"));
   EXPECT_THAT(refused.error().message(), HasSubstr("nearest are ring_bits 10"));
+}
 
 /// All 7 training clients, steps in proportion to the mean.
 std::vector<std::string> Robustly(const std::string& aggregation) {
