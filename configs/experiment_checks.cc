@@ -372,7 +372,10 @@ void FillDependentDefaults(v1::Experiment& experiment, bool live) {
     if (rate) evaluation.add_learning_rates(*rate);
   }
   v1::SecureAggregation& sums = *experiment.mutable_privacy()->mutable_secure_aggregation();
-  if (!sums.has_mode()) sums.set_mode(live ? "secure" : "plain");
+  if (!sums.has_mode()) {
+    const bool below_masks = experiment.privacy().differential_privacy().mode() == "distributed";
+    sums.set_mode(live || below_masks ? "secure" : "plain");
+  }
   FillPrivacyDefaults(experiment);
 }
 

@@ -95,6 +95,9 @@ TEST(Loading, SumsAreSecureInALiveFederationUnlessPlainOnesAreAskedFor) {
   EXPECT_EQ(mode({"privacy.secure_aggregation.mode=plain"}, Loader::RunKind::kLive), "plain");
   EXPECT_EQ(mode({"privacy.secure_aggregation.mode=secure"}, Loader::RunKind::kSimulation),
             "secure");
+  EXPECT_EQ(mode({"privacy.differential_privacy={mode: distributed, clip: 1, noise_multiplier: 8}"},
+                 Loader::RunKind::kSimulation),
+            "secure");
   EXPECT_THAT(mode({"federation.minimum_cohort=2"}, Loader::RunKind::kLive),
               HasSubstr("nearest are minimum_cohort 3 and mode plain"));
 }
