@@ -99,17 +99,21 @@ TEST(PrivacyChecksTest, ColludersAreOfDistributedNoise) {
       HasSubstr("assumed_colluders is for mode distributed, which is central; remove it"));
 }
 
-/// The same on masked sums.
-std::string Masked(const std::string& keys, const std::string& secure = "") {
+/// The same on sums of this mode and these further keys.
+std::string Summed(const std::string& mode, const std::string& keys) {
   return With(Private(keys), "privacy: {diff",
-              "privacy: {secure_aggregation: {mode: secure" + secure + "}, diff");
+              "privacy: {secure_aggregation: {mode: " + mode + "}, diff");
+}
+std::string Masked(const std::string& keys, const std::string& secure = "") {
+  return Summed("secure" + secure, keys);
 }
 
 TEST(PrivacyChecksTest, NoiseOfMembersNeedsMasks) {
   const std::string keys = "mode: distributed, clip: 1, noise_multiplier: 2";
-  EXPECT_THAT(Problems(Private(keys)),
+  EXPECT_THAT(Problems(Summed("plain", keys)),
               HasSubstr("mode distributed needs privacy.secure_aggregation.mode secure"));
   EXPECT_EQ(Problems(Masked(keys)), "no problem");
+  EXPECT_EQ(Problems(Private(keys)), "no problem") << "masks are the default below it";
   EXPECT_EQ(Problems(Masked("mode: central, clip: 1, noise_multiplier: 2")), "no problem");
 }
 
