@@ -64,11 +64,10 @@ Status RunClient(const LearnProgram& program, const std::string& file, std::stop
                            OpenControl(*config, identity->credentials()->identity, clock));
   FEDMETA_ASSIGN_OR_RETURN(
       const auto socket,
-      ControlSocket::Start(
-          {.path = ControlSocketPath(config->state_dir()),
-           .answer = [&](std::string_view request,
-                         const std::string& who) { return control->Answer(request, who); }},
-          *logger));
+      ControlSocket::Start({.path = ControlSocketPath(config->state_dir()),
+                            .answer = [&](std::string_view request, const std::string& who) {
+                              return control->Answer(request, who);
+                            }}));
   FEDMETA_ASSIGN_OR_RETURN(const auto witness,
                            AuditWitness::Open(config->state_dir(), *identity, clock));
   options.witness = witness.get();
@@ -78,16 +77,16 @@ Status RunClient(const LearnProgram& program, const std::string& file, std::stop
   if (members.empty()) {
     members = {"spiffe://" + identity->credentials()->identity.federation + "/client/*"};
   }
-  options.secure = SecureIdentity{
-      .federation = identity->credentials()->identity.federation,
-      .policy = {.minimum_members = std::max<std::uint32_t>(kSmallestSession,
-                                                            MinimumCohort(config->policy(), true)),
-                 .members = std::move(members)},
-      .signer = [identity, &clock] { return CertificateSigner(*identity, clock); },
-      .verifier = verifier.get(),
-      .same_model = config->secure_aggregation().same_model(),
-      .reopen = config->secure_aggregation().reopen(),
-      .plan_seeds = config->secure_aggregation().plan_seeds()};
+  options.secure =
+      SecureIdentity{.federation = identity->credentials()->identity.federation,
+                     .policy = {.minimum_members = std::max<std::uint32_t>(
+                                    kSmallestSession, MinimumCohort(config->policy(), true)),
+                                .members = std::move(members)},
+                     .signer = [identity, &clock] { return CertificateSigner(*identity, clock); },
+                     .verifier = verifier.get(),
+                     .same_model = config->secure_aggregation().same_model(),
+                     .reopen = config->secure_aggregation().reopen(),
+                     .plan_seeds = config->secure_aggregation().plan_seeds()};
   MetricRegistry registry;
   ClientMetrics metrics(clock, registry);
   FEDMETA_ASSIGN_OR_RETURN(const auto link,

@@ -28,7 +28,6 @@ using boost::system::error_code;
 
 constexpr std::size_t kLongestRequest = 64 * 1024;
 constexpr std::chrono::seconds kSlowestRequest{10};
-constexpr std::chrono::seconds kRetry{1};
 constexpr std::string_view kStranger =
     R"({"error":{"code":"permission_denied","message":"this client runs as another user"}})";
 
@@ -113,7 +112,7 @@ std::filesystem::path ControlSocketPath(const std::filesystem::path& state_dir) 
 
 class ControlSocket::Implementation {
  public:
-  Implementation(Options options, Logger& logger) : options_(std::move(options)), logger_(logger) {
+  explicit Implementation(Options options) : options_(std::move(options)) {
     if (!options_.allowed) options_.allowed = OwnUserOrRoot;
   }
 
@@ -130,24 +129,12 @@ class ControlSocket::Implementation {
   }
 
  private:
-  /// Later, where another process is there already.
   Status Listen() {
-    if (AnotherIsThere()) {
-      logger_.Log(LogLevel::kWarning, "control_socket_waits",
-                  {{"reason", "another client runs on this state folder"}});
-      retry_.expires_after(kRetry);
-      retry_.async_wait([this](const error_code& error) {
-        if (error) return;
-        if (const Status status = Listen(); !status.ok())
-          logger_.Log(LogLevel::kError, "control_socket", {{"reason", status.error().message()}});
-      });
-      return {};
-    }
     const auto failed = [&](const char* doing, const error_code& error) {
       return Error(ErrorCode::kInternal,
                    options_.path.string() + ": cannot " + doing + ": " + error.message());
     };
-    ::unlink(options_.path.c_str());
+    ::unlink(options_.path.c_str());  // of a process that was killed
     error_code error;
     acceptor_.open(Protocol(), error);
     if (error) return failed("open a socket", error);
@@ -163,13 +150,6 @@ class ControlSocket::Implementation {
     return {};
   }
 
-  bool AnotherIsThere() {
-    Protocol::socket probe(context_);
-    error_code error;
-    probe.connect(SocketAddress(options_.path).endpoint(), error);
-    return !error;
-  }
-
   void Accept() {
     acceptor_.async_accept([this](const error_code& error, Protocol::socket socket) {
       if (error == asio::error::operation_aborted) return;
@@ -179,10 +159,8 @@ class ControlSocket::Implementation {
   }
 
   Options options_;
-  Logger& logger_;
   asio::io_context context_{1};
   Protocol::acceptor acceptor_{context_};
-  asio::steady_timer retry_{context_};
   bool listening_ = false;
   std::thread thread_;
 };
@@ -191,8 +169,8 @@ ControlSocket::ControlSocket(std::unique_ptr<Implementation> implementation)
     : implementation_(std::move(implementation)) {}
 ControlSocket::~ControlSocket() = default;
 
-Result<std::unique_ptr<ControlSocket>> ControlSocket::Start(Options options, Logger& logger) {
-  auto implementation = std::make_unique<Implementation>(std::move(options), logger);
+Result<std::unique_ptr<ControlSocket>> ControlSocket::Start(Options options) {
+  auto implementation = std::make_unique<Implementation>(std::move(options));
   FEDMETA_RETURN_IF_ERROR(implementation->Start());
   return std::unique_ptr<ControlSocket>(new ControlSocket(std::move(implementation)));
 }

@@ -7,7 +7,6 @@
 #include <string_view>
 #include <sys/types.h>
 
-#include "fedmeta/core/logger.h"
 #include "fedmeta/core/result.h"
 
 namespace fedmeta {
@@ -17,8 +16,8 @@ std::filesystem::path ControlSocketPath(const std::filesystem::path& state_dir);
 
 /// The local socket over which `fedmeta site` reaches a running client: one line of JSON in, one
 /// out, mode 0600. The system says who calls: only this process's own user and root are answered.
-/// A request larger than 64 KiB, or slower than 10 s, is cut off. On a thread of its own; a second
-/// client on the same folder waits with its socket until the first has ended.
+/// A request larger than 64 KiB, or slower than 10 s, is cut off. On a thread of its own. The
+/// process holds the state folder (SiteControl::Open): a socket that is there is a dead one's.
 class ControlSocket {
  public:
   struct Options {
@@ -29,7 +28,7 @@ class ControlSocket {
     std::function<bool(uid_t)> allowed = {};
   };
   /// An error when it cannot be made.
-  static Result<std::unique_ptr<ControlSocket>> Start(Options options, Logger& logger);
+  static Result<std::unique_ptr<ControlSocket>> Start(Options options);
   ~ControlSocket();
   ControlSocket(const ControlSocket&) = delete;
   ControlSocket& operator=(const ControlSocket&) = delete;

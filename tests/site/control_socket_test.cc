@@ -24,12 +24,10 @@ class ControlSocketTest : public testing::Test {
         {.path = path_,
          .answer = [](std::string_view request,
                       const std::string& who) { return who + " said " + std::string(request); },
-         .allowed = std::move(allowed)},
-        *logger_);
+         .allowed = std::move(allowed)});
   }
   TemporaryFolder folder_;
   std::filesystem::path path_ = ControlSocketPath(folder_.path());
-  std::unique_ptr<Logger> logger_ = MakeNullLogger();
 };
 
 TEST_F(ControlSocketTest, AnswersAndKnowsWhoAsks) {
