@@ -77,6 +77,13 @@ def fetch(folder, sums, source):
     return 2 if lacking else 0
 
 
+def obtain(args, folder, sums, source, whose=""):
+    """Downloads what is missing where that is asked for, then as require()."""
+    if args.fetch:
+        fetch(folder, sums, source)
+    require(folder, sums, f"{pathlib.Path(sys.argv[0])} --fetch{whose}")
+
+
 def sweep(experiment, settings, out, jobs):
     """Runs the product of the settings; what is finished is not run again."""
     command = [str(FEDMETA), "sweep", str(experiment), *settings, "--jobs", str(jobs), "--out", str(out)]

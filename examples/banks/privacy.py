@@ -18,9 +18,7 @@ import tables  # noqa: E402
 def main():
     args = privacy_rows.parser(__doc__, "banks-privacy", "every bank's loans", "1 to 3", site_clip=0.1, record_clip=0.5).parse_args()
     folder = tables.data_root() / "sba_loans"
-    if args.fetch:
-        tables.fetch(folder, run.SUMS, run.SOURCE)
-    tables.require(folder, run.SUMS, f"{pathlib.Path(sys.argv[0])} --fetch")
+    tables.obtain(args, folder, run.SUMS, run.SOURCE)
     sites = (args.out / "sites").resolve()
     names = run.write_banks(folder / next(iter(run.SUMS)), sites)["large"]
     privacy_rows.run(args, HERE / "banks.yaml",

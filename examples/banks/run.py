@@ -75,9 +75,7 @@ def main():
     parser.add_argument("--from", dest="source", default=SOURCE, help="where --fetch looks")
     args = parser.parse_args()
     folder = tables.data_root() / "sba_loans"
-    if args.fetch:
-        tables.fetch(folder, SUMS, args.source)
-    tables.require(folder, SUMS, f"{pathlib.Path(sys.argv[0])} --fetch")
+    tables.obtain(args, folder, SUMS, args.source)
     sites = (args.out / "sites").resolve()
     names = write_banks(folder / next(iter(SUMS)), sites)
     if args.few:

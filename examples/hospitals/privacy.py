@@ -19,9 +19,7 @@ import tables  # noqa: E402
 def main():
     args = privacy_rows.parser(__doc__, "hospitals-privacy", "every hospital's rows", "1 to 4", site_clip=0.1, record_clip=0.5).parse_args()
     folder = tables.data_root() / "heart_disease"
-    if args.fetch:
-        tables.fetch(folder, run.SUMS, run.SOURCE)
-    tables.require(folder, run.SUMS, f"{pathlib.Path(sys.argv[0])} --fetch (from the UCI repository)")
+    tables.obtain(args, folder, run.SUMS, run.SOURCE, " (from the UCI repository)")
     os.environ["FEDMETA_DATA"] = str(tables.data_root())
     privacy_rows.run(args, HERE / "hospitals.yaml",
                      ["data.partition.holdout_sites=[]", "federation.cohort=4"], "a hospital", "a patient")

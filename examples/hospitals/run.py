@@ -104,9 +104,7 @@ def main():
     parser.add_argument("--from", dest="source", default=SOURCE, help="where --fetch looks")
     args = parser.parse_args()
     folder = tables.data_root() / "heart_disease"
-    if args.fetch:
-        tables.fetch(folder, SUMS, args.source)
-    tables.require(folder, SUMS, f"{pathlib.Path(sys.argv[0])} --fetch (from the UCI repository)")
+    tables.obtain(args, folder, SUMS, args.source, " (from the UCI repository)")
     os.environ["FEDMETA_DATA"] = str(tables.data_root())
     args.out.mkdir(parents=True, exist_ok=True)
     result = {"leave one hospital out": leave_one_out(args)}
