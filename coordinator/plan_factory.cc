@@ -29,8 +29,7 @@ Duration ToDuration(const google::protobuf::Duration& duration) {
 
 std::uint64_t UploadSize(const v1::RoundPlan& plan, const std::optional<v1::SecureTerms>& secure) {
   if (secure) return SecureBytes(*secure, plan);
-  return PlainUpdateBytes(UpdateCoordinates(plan),
-                          plan.update_bits() > 0 ? plan.update_bits() : 32) +
+  return PlainUpdateBytes(UpdateCoordinates(plan), UpdateBits(plan)) +
          (1 + MetricCells(plan) * MetricSums::kSize) * sizeof(double);
 }
 

@@ -182,12 +182,11 @@ Status RoundWorker::BeginAttempt(const RoundPlan& plan, std::uint32_t maximum_co
     return {};
   }
   FEDMETA_ASSIGN_OR_RETURN(
-      c.codec, ContributionCodec::Create(
-                   {.layout = exchanged,
-                    .metric_cells = MetricCells(plan.message()),
-                    .maximum_weight = plan.message().maximum_weight(),
-                    .maximum_contributors = maximum_contributors,
-                    .bits = plan.message().update_bits() > 0 ? plan.message().update_bits() : 32}));
+      c.codec, ContributionCodec::Create({.layout = exchanged,
+                                          .metric_cells = MetricCells(plan.message()),
+                                          .maximum_weight = plan.message().maximum_weight(),
+                                          .maximum_contributors = maximum_contributors,
+                                          .bits = UpdateBits(plan.message())}));
   c.private_sum.reset();
   if (privacy != nullptr && privacy->mode() == "distributed") {
     return Error(ErrorCode::kInvalidArgument,

@@ -7,12 +7,6 @@
 
 namespace fedmeta {
 
-Result<MaskedSum> MaskedSum::Restore(RingVector zero, std::span<const std::byte> masked) {
-  MaskedSum sum(std::move(zero));
-  FEDMETA_RETURN_IF_ERROR(sum.Add(masked));
-  return sum;
-}
-
 Status MaskedSum::Add(std::span<const std::byte> masked) { return sum_.AddBytes(masked); }
 
 std::span<const std::byte> MaskedSum::bytes() {

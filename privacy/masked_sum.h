@@ -18,8 +18,6 @@ class MaskedSum {
  public:
   /// `zero`: a vector of the session's form, all zeros.
   explicit MaskedSum(RingVector zero) : sum_(std::move(zero)) {}
-  /// As stored with SecureServer::Snapshot.
-  static Result<MaskedSum> Restore(RingVector zero, std::span<const std::byte> masked);
 
   /// One member's upload, whose hash is that of its receipt (SecureServer::AddReceipt).
   /// kInvalidArgument: another size.

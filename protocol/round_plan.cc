@@ -138,6 +138,10 @@ std::uint64_t UpdateCoordinates(const v1::RoundPlan& message) {
                                           : message.state_coordinates();
 }
 
+std::uint32_t UpdateBits(const v1::RoundPlan& message) {
+  return message.update_bits() > 0 ? message.update_bits() : 32;
+}
+
 std::uint64_t StateBytes(const v1::RoundPlan& message) {
   return message.state_bytes() > 0 ? message.state_bytes()
                                    : message.state_coordinates() * sizeof(float);

@@ -39,6 +39,8 @@ class RoundPlan {
 
 /// Coordinates of an update in the upload; 0 for evaluation.
 std::uint64_t UpdateCoordinates(const v1::RoundPlan& message);
+/// Of each of them: 32 is float32.
+std::uint32_t UpdateBits(const v1::RoundPlan& message);
 /// Bytes of the state to download.
 std::uint64_t StateBytes(const v1::RoundPlan& message);
 /// Number of metric cells that an evaluation plan asks for: shots x learning_rates x steps; 1 for

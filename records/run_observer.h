@@ -57,4 +57,22 @@ class RunObserver {
   virtual Status Finished(const RunSummary& summary) = 0;
 };
 
+/// Hears nothing: for observers of one thing or two.
+class QuietObserver : public RunObserver {
+ public:
+  Status Started(const RunHeading&) override { return {}; }
+  Status LegStarted(const std::string&, const std::string&, std::uint64_t) override { return {}; }
+  Status RoundDone(const RoundRecord&) override { return {}; }
+  Status Evaluated(std::span<const EvaluationRecord>) override { return {}; }
+  Status Checkpoint(const std::string&, const StateLayout&, std::span<const float>,
+                    const std::map<std::string, std::string>&) override {
+    return {};
+  }
+  Status HistoryBegins() override { return {}; }
+  Status HistoryEnds(const std::string&, std::uint64_t) override { return {}; }
+  Status Paused(const RunSummary&) override { return {}; }
+  Status Note(const std::string&) override { return {}; }
+  Status Finished(const RunSummary&) override { return {}; }
+};
+
 }  // namespace fedmeta

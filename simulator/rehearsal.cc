@@ -26,25 +26,13 @@ namespace {
 constexpr std::uint32_t kModelMib = 1U << 20U;  // no limit that anybody meets
 
 /// Hears how long rounds took.
-class RoundTimes final : public RunObserver {
+class RoundTimes final : public QuietObserver {
  public:
   explicit RoundTimes(std::vector<std::pair<std::string, double>>& rounds) : rounds_(rounds) {}
   Status RoundDone(const RoundRecord& record) override {
     rounds_.emplace_back(record.leg, record.wall_s);
     return {};
   }
-  Status Started(const RunHeading&) override { return {}; }
-  Status LegStarted(const std::string&, const std::string&, std::uint64_t) override { return {}; }
-  Status Evaluated(std::span<const EvaluationRecord>) override { return {}; }
-  Status Checkpoint(const std::string&, const StateLayout&, std::span<const float>,
-                    const std::map<std::string, std::string>&) override {
-    return {};
-  }
-  Status HistoryBegins() override { return {}; }
-  Status HistoryEnds(const std::string&, std::uint64_t) override { return {}; }
-  Status Paused(const RunSummary&) override { return {}; }
-  Status Note(const std::string&) override { return {}; }
-  Status Finished(const RunSummary&) override { return {}; }
 
  private:
   std::vector<std::pair<std::string, double>>& rounds_;

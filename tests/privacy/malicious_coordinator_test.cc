@@ -5,6 +5,8 @@
 #include "secure_fixture.h"
 #include <gmock/gmock.h>
 
+#include "fedmeta/tests/support/uniform_bytes.h"
+
 namespace fedmeta {
 namespace {
 
@@ -551,21 +553,7 @@ TEST_F(MaliciousCoordinatorTest, MaskedWordsAreUniform) {
   const auto shares = Share(Roster(start));
   const auto masked = Must(
       victim().Mask(Delivery(shares, 0).SerializeAsString(), RingVector(RingBits::k32, kWords)));
-  std::array<double, 256> bytes{}, steps{};
-  std::byte before{};
-  for (const std::byte byte : masked.vector) {
-    ++bytes[static_cast<std::size_t>(byte)];
-    ++steps[static_cast<std::uint8_t>(static_cast<unsigned>(byte) - static_cast<unsigned>(before))];
-    before = byte;
-  }
-  const double expected = static_cast<double>(masked.vector.size()) / 256;
-  for (const auto& counts : {bytes, steps}) {
-    double chi_square = 0;
-    for (const double count : counts) chi_square += std::pow(count - expected, 2) / expected;
-    // 255 degrees of freedom: beyond these bounds once in ten million each.
-    EXPECT_GT(chi_square, 150);
-    EXPECT_LT(chi_square, 391);
-  }
+  ExpectUniformBytes(masked.vector);
 }
 
 }  // namespace

@@ -1,7 +1,5 @@
 // Everything that clients of a secure experiment say, decoded: nothing depends on their data but
 // ring vectors, which are masked.
-#include <array>
-#include <cmath>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -27,6 +25,7 @@
 #include "fedmeta/simulator/prepare.h"
 #include "fedmeta/site/policy.h"
 #include "fedmeta/tests/support/temporary_folder.h"
+#include "fedmeta/tests/support/uniform_bytes.h"
 #include "fedmeta/v1/secure.pb.h"
 
 namespace fedmeta {
@@ -260,24 +259,12 @@ class Points final : public Dataset {
   Digest fingerprint_;
 };
 
-class Deaf final : public RunObserver {
+class Rounds final : public QuietObserver {
  public:
-  Status Started(const RunHeading&) override { return {}; }
-  Status LegStarted(const std::string&, const std::string&, std::uint64_t) override { return {}; }
   Status RoundDone(const RoundRecord& record) override {
     rounds.push_back(record);
     return {};
   }
-  Status Evaluated(std::span<const EvaluationRecord>) override { return {}; }
-  Status Checkpoint(const std::string&, const StateLayout&, std::span<const float>,
-                    const std::map<std::string, std::string>&) override {
-    return {};
-  }
-  Status HistoryBegins() override { return {}; }
-  Status HistoryEnds(const std::string&, std::uint64_t) override { return {}; }
-  Status Paused(const RunSummary&) override { return {}; }
-  Status Note(const std::string&) override { return {}; }
-  Status Finished(const RunSummary&) override { return {}; }
   std::vector<RoundRecord> rounds;
 };
 
@@ -310,7 +297,7 @@ Heard Listen(std::shared_ptr<const Dataset> first) {
 
   const ProcessAuthority authority("wire");
   const std::unique_ptr<RoundStore> store = MakeMemoryStore();
-  Deaf observer;
+  Rounds observer;
   v1::Limits limits;
   limits.set_connections(8);
   limits.set_model_mib(8);
@@ -409,26 +396,10 @@ TEST(SecureWireTest, NothingThatLeavesAClientDependsOnItsDataButMaskedVectors) {
   }
 }
 
-// A chi-square test finds bias of single bytes and of differences of neighbours; it does not prove
-// that masks are unpredictable, which rests on AES and X25519.
 TEST(SecureWireTest, UploadedWordsAreUniform) {
   const Heard heard = Listen(Some(36, 1e30F, 400));  // one site's vectors are zeros and a failure
   ASSERT_GT(heard.uploads.size(), 100'000U);
-  std::array<double, 256> bytes{}, steps{};
-  std::byte before{};
-  for (const std::byte byte : heard.uploads) {
-    ++bytes[static_cast<std::size_t>(byte)];
-    ++steps[static_cast<std::uint8_t>(static_cast<unsigned>(byte) - static_cast<unsigned>(before))];
-    before = byte;
-  }
-  const double expected = static_cast<double>(heard.uploads.size()) / 256;
-  for (const auto& counts : {bytes, steps}) {
-    double chi_square = 0;
-    for (const double count : counts) chi_square += std::pow(count - expected, 2) / expected;
-    // 255 degrees of freedom: beyond these bounds once in ten million each.
-    EXPECT_GT(chi_square, 150);
-    EXPECT_LT(chi_square, 391);
-  }
+  ExpectUniformBytes(heard.uploads);
 }
 
 }  // namespace
