@@ -253,7 +253,8 @@ class ClientRunner::Implementation {
     if (!answer.upload.empty()) {
       // Whether the session is opened is for others to decide.
       FEDMETA_RETURN_IF_ERROR(ChargeSum(*member->plan(), request.key().session()));
-      const Status uploaded = Upload(*member->plan(), request.key(), answer.upload, stop);
+      const Status uploaded =
+          Upload(*member->plan(), request.key(), answer.upload, answer.upload_hash, stop);
       // A session that ended meanwhile is the coordinator's news, not ours.
       if (!uploaded.ok() && uploaded.error().code() == ErrorCode::kFailedPrecondition) return {};
       FEDMETA_RETURN_IF_ERROR(uploaded);
@@ -321,7 +322,8 @@ class ClientRunner::Implementation {
     }
     FEDMETA_RETURN_IF_ERROR(ChargeSum(plan));
     heartbeat.SetPhase("uploading");
-    return Upload(plan, plan.message().key(), latest_.result.payload, stop);
+    return Upload(plan, plan.message().key(), latest_.result.payload,
+                  Digest::Of(latest_.result.payload), stop);
   }
 
   Status CheckSecure() const {
@@ -467,12 +469,11 @@ class ClientRunner::Implementation {
   }
 
   Status Upload(const RoundPlan& plan, const v1::RoundKey& key, std::span<const std::byte> payload,
-                std::stop_token stop) {
+                const Digest& digest, std::stop_token stop) {
     v1::UploadHeader header;
     *header.mutable_key() = key;
     header.set_plan_hash(plan.hash().bytes());
     header.set_size(payload.size());
-    const Digest digest = Digest::Of(payload);
     header.set_sha256(digest.bytes());
     const std::string kind = plan.message().has_train() ? "update" : "metrics";
     FEDMETA_RETURN_IF_ERROR(records_.Payload(plan, key, key.session() > 0 ? "masked " + kind : kind,

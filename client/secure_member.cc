@@ -64,7 +64,8 @@ Result<SecureMember::Answer> SecureMember::Mask(const std::string& delivery) {
   if (masked.ok()) {
     return Answer{.phase = std::string(kMaskPhase),
                   .body = std::move(masked->receipt),
-                  .upload = masked->vector};
+                  .upload = masked->vector,
+                  .upload_hash = masked->vector_hash};
   }
   if (!client_.complaint()) return masked.error();
   return Answer{.phase = std::string(kComplaintPhase), .body = *client_.complaint(), .upload = {}};

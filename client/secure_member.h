@@ -29,6 +29,7 @@ class SecureMember {
   struct Answer {
     std::string phase, body;            ///< of the PhaseReply
     std::span<const std::byte> upload;  ///< masked, to be uploaded before the reply; often empty
+    Digest upload_hash = {};
   };
   /// Hostile input. Errors: those of SecureClient; kFailedPrecondition for an attempt whose update
   /// is not held. `upload` is valid until the next call.

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "fedmeta/core/file.h"
+#include "fedmeta/identity/certificate_cache.h"
 #include "fedmeta/identity/revocation_list.h"
 #include "fedmeta/identity/x509.h"
 
@@ -40,7 +41,11 @@ Status CheckDates(const x509::Certificate& certificate, WallTime now) {
 
 LiveIdentity::LiveIdentity(const v1::Identity& files, IdentityRole role, const Clock& clock,
                            Logger& logger)
-    : files_(files), role_(role), clock_(clock), logger_(logger) {}
+    : files_(files),
+      role_(role),
+      clock_(clock),
+      logger_(logger),
+      presented_(std::make_unique<CertificateCache>()) {}
 LiveIdentity::~LiveIdentity() = default;
 
 Result<std::shared_ptr<LiveIdentity>> LiveIdentity::Open(const v1::Identity& files,
@@ -187,10 +192,10 @@ bool LiveIdentity::NoteListStatus() {
 }
 
 Status LiveIdentity::CheckPeer(std::string_view certificates_pem) const {
-  const auto presented = x509::ParseCertificates(certificates_pem, "what the peer presented");
+  const auto presented = presented_->Parse(certificates_pem);
   if (!presented.ok()) return Error(ErrorCode::kUnauthenticated, presented.error().message());
   const WallTime now = clock_.Wall();
-  for (const x509::Certificate& certificate : presented.value())
+  for (const x509::Certificate& certificate : *presented.value())
     FEDMETA_RETURN_IF_ERROR(CheckDates(certificate, now));
   FEDMETA_RETURN_IF_ERROR(ListStatus());
   std::shared_ptr<const RevocationList> list;
@@ -198,7 +203,7 @@ Status LiveIdentity::CheckPeer(std::string_view certificates_pem) const {
     const std::lock_guard lock(mutex_);
     list = list_;
   }
-  return list ? list->CheckCertificates(presented.value()) : Status();
+  return list ? list->CheckCertificates(*presented.value()) : Status();
 }
 
 void LiveIdentity::OnChange(std::function<void()> call) {

@@ -18,6 +18,7 @@
 
 namespace fedmeta {
 
+class CertificateCache;
 class RevocationList;
 
 /// A party's files of identity, looked at again and again (IdentityWatch). A renewed certificate
@@ -72,6 +73,7 @@ class LiveIdentity final : public IdentitySource {
   const IdentityRole role_;
   const Clock& clock_;
   Logger& logger_;
+  const std::unique_ptr<CertificateCache> presented_;
 
   // Of Look alone.
   Stamps own_stamps_;

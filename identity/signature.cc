@@ -57,11 +57,26 @@ bool Verifies(EVP_PKEY* key, std::string_view domain, std::string_view statement
 
 }  // namespace
 
+struct StatementKey::Content {
+  x509::Key key;
+};
+
+StatementKey::StatementKey(std::shared_ptr<const Content> content) : content_(std::move(content)) {}
+
+Result<StatementKey> StatementKey::Of(const Credentials& credentials) {
+  FEDMETA_ASSIGN_OR_RETURN(x509::Key key,
+                           x509::ParseKey(credentials.key_pem.Expose(), "identity.key"));
+  return StatementKey(std::make_shared<const Content>(Content{std::move(key)}));
+}
+
+Result<std::string> StatementKey::Sign(std::string_view domain, std::string_view statement) const {
+  return fedmeta::Sign(content_->key.get(), domain, statement);
+}
+
 Result<std::string> SignStatement(const Credentials& credentials, std::string_view domain,
                                   std::string_view statement) {
-  FEDMETA_ASSIGN_OR_RETURN(const x509::Key key,
-                           x509::ParseKey(credentials.key_pem.Expose(), "identity.key"));
-  return Sign(key.get(), domain, statement);
+  FEDMETA_ASSIGN_OR_RETURN(const StatementKey key, StatementKey::Of(credentials));
+  return key.Sign(domain, statement);
 }
 
 struct VerifiedCertificate::Content {

@@ -1,25 +1,34 @@
 #include "fedmeta/privacy/certificate_party.h"
 
+#include <chrono>
+#include <mutex>
+#include <string>
+#include <unordered_map>
 #include <utility>
 
 #include "fedmeta/identity/signature.h"
+#include "fedmeta/privacy/threshold.h"
 
 namespace fedmeta {
 namespace {
 
 class CredentialsSigner final : public Signer {
  public:
-  CredentialsSigner(std::shared_ptr<const Credentials> credentials, Digest certificate_hash)
-      : credentials_(std::move(credentials)), certificate_hash_(certificate_hash) {}
+  CredentialsSigner(std::shared_ptr<const Credentials> credentials, StatementKey key,
+                    Digest certificate_hash)
+      : credentials_(std::move(credentials)),
+        key_(std::move(key)),
+        certificate_hash_(certificate_hash) {}
   const IdentityUri& identity() const override { return credentials_->identity; }
   const std::string& certificate() const override { return credentials_->certificate_pem; }
   const Digest& certificate_hash() const override { return certificate_hash_; }
   Result<std::string> Sign(std::string_view domain, std::string_view statement) const override {
-    return SignStatement(*credentials_, domain, statement);
+    return key_.Sign(domain, statement);
   }
 
  private:
   const std::shared_ptr<const Credentials> credentials_;
+  const StatementKey key_;
   const Digest certificate_hash_;
 };
 
@@ -38,13 +47,38 @@ class CertifiedPeer final : public Peer {
   const VerifiedCertificate certificate_;
 };
 
+// Chains hold for this long without another look. Dates and revocation are looked at every time.
+constexpr std::chrono::minutes kChainHolds{1};
+constexpr std::size_t kMostKept = 2 * kLargestSession;
+
 class SourceVerifier final : public PeerVerifier {
  public:
   SourceVerifier(const IdentitySource& source, const Clock& clock)
       : source_(source), clock_(clock) {}
 
   Result<std::shared_ptr<const Peer>> Verify(std::string_view certificate) const override {
+    FEDMETA_ASSIGN_OR_RETURN(std::shared_ptr<const Peer> peer, Trusted(std::string(certificate)));
+    FEDMETA_RETURN_IF_ERROR(source_.CheckPeer(certificate));
+    return peer;
+  }
+
+ private:
+  struct Known {
+    std::shared_ptr<const Peer> peer;
+    std::shared_ptr<const Credentials> by;  ///< whose authority it led to
+    TimePoint until;
+  };
+
+  /// The members of a session are mostly those of the one before.
+  Result<std::shared_ptr<const Peer>> Trusted(std::string certificate) const {
     const auto own = source_.credentials();
+    const TimePoint now = clock_.Now();
+    {
+      const std::lock_guard lock(mutex_);
+      const auto known = known_.find(certificate);
+      if (known != known_.end() && known->second.by == own && now < known->second.until)
+        return known->second.peer;
+    }
     FEDMETA_ASSIGN_OR_RETURN(VerifiedCertificate verified,
                              VerifiedCertificate::Verify(certificate, own->trust_pem,
                                                          IdentityRole::kClient, clock_.Wall()));
@@ -53,13 +87,18 @@ class SourceVerifier final : public PeerVerifier {
           ErrorCode::kPermissionDenied,
           verified.identity().ToString() + " is not of the federation " + own->identity.federation);
     }
-    FEDMETA_RETURN_IF_ERROR(source_.CheckPeer(certificate));
-    return std::shared_ptr<const Peer>(std::make_shared<CertifiedPeer>(std::move(verified)));
+    auto peer = std::make_shared<const CertifiedPeer>(std::move(verified));
+    const std::lock_guard lock(mutex_);
+    if (known_.size() >= kMostKept) known_.clear();
+    known_.insert_or_assign(std::move(certificate),
+                            Known{.peer = peer, .by = own, .until = now + kChainHolds});
+    return std::shared_ptr<const Peer>(std::move(peer));
   }
 
- private:
   const IdentitySource& source_;
   const Clock& clock_;
+  mutable std::mutex mutex_;
+  mutable std::unordered_map<std::string, Known> known_;
 };
 
 }  // namespace
@@ -70,8 +109,9 @@ Result<std::shared_ptr<const Signer>> CertificateSigner(const IdentitySource& id
   FEDMETA_ASSIGN_OR_RETURN(const VerifiedCertificate certificate,
                            VerifiedCertificate::Verify(own->certificate_pem, own->trust_pem,
                                                        IdentityRole::kClient, clock.Wall()));
-  return std::shared_ptr<const Signer>(
-      std::make_shared<const CredentialsSigner>(std::move(own), certificate.sha256()));
+  FEDMETA_ASSIGN_OR_RETURN(StatementKey key, StatementKey::Of(*own));
+  return std::shared_ptr<const Signer>(std::make_shared<const CredentialsSigner>(
+      std::move(own), std::move(key), certificate.sha256()));
 }
 
 std::unique_ptr<PeerVerifier> CertificateVerifier(const IdentitySource& identity,

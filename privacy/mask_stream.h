@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "fedmeta/core/secret_bytes.h"
 #include "fedmeta/privacy/ring_vector.h"
@@ -10,9 +11,18 @@ namespace fedmeta {
 
 enum class MaskSign : std::uint8_t { kAdd, kSubtract };
 
-/// Adds the mask of a key (32 bytes) to a vector, or takes it off: the key stream of AES-256 in
-/// counter mode from a zero block (NIST SP 800-38A), read as little-endian words. A constant of the
-/// protocol, on every processor. A key masks one vector in its life.
-void ApplyMask(const SecretBytes& key, MaskSign sign, RingVector& vector);
+/// One mask: the key stream of AES-256 in counter mode from a zero block (NIST SP 800-38A), read as
+/// little-endian words. A constant of the protocol, on every processor. A key of 32 bytes masks one
+/// vector in its life.
+struct MaskTerm {
+  const SecretBytes* key;  ///< outlives the call
+  MaskSign sign;
+};
+/// Adds masks to a vector, or takes them off, all in one pass over its words.
+void ApplyMasks(std::span<const MaskTerm> masks, RingVector& vector);
+inline void ApplyMask(const SecretBytes& key, MaskSign sign, RingVector& vector) {
+  const MaskTerm one{.key = &key, .sign = sign};
+  ApplyMasks({&one, 1}, vector);
+}
 
 }  // namespace fedmeta

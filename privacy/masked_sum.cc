@@ -2,6 +2,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "fedmeta/privacy/mask_stream.h"
 
@@ -15,7 +16,9 @@ std::span<const std::byte> MaskedSum::bytes() {
 }
 
 RingVector MaskedSum::Unmask(std::span<const SecretBytes> self_mask_keys) && {
-  for (const SecretBytes& key : self_mask_keys) ApplyMask(key, MaskSign::kSubtract, sum_);
+  std::vector<MaskTerm> masks;
+  for (const SecretBytes& key : self_mask_keys) masks.push_back({&key, MaskSign::kSubtract});
+  ApplyMasks(masks, sum_);
   return std::move(sum_);
 }
 

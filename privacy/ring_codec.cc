@@ -1,14 +1,17 @@
 #include "fedmeta/privacy/ring_codec.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
+#include <numeric>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "fedmeta/core/text.h"
 #include "fedmeta/privacy/fixed_point.h"
+#include "fedmeta/privacy/word_loops.h"
 
 namespace fedmeta {
 namespace {
@@ -61,6 +64,21 @@ Error TooSmall(const RingCodec::Options& options, double scale) {
   }
   if (!ways.empty()) text += "; what fits: " + Join(ways, ", or ");
   return Refused(text);
+}
+
+/// In lanes, which need not wait for one another; the same everywhere.
+double SquaredNorm(std::span<const float> values) {
+  std::array<double, 8> lanes{};
+  const auto add = [&](std::size_t at, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const double value = values[at + i];
+      lanes[i] += value * value;
+    }
+  };
+  const std::size_t whole = values.size() / lanes.size() * lanes.size();
+  for (std::size_t at = 0; at < whole; at += lanes.size()) add(at, lanes.size());
+  add(whole, values.size() - whole);
+  return std::accumulate(lanes.begin(), lanes.end(), 0.0);
 }
 
 bool AllFinite(std::span<const double> values) {
@@ -183,18 +201,18 @@ void RingCodec::PutUpdate(std::span<const float> update, double factor, Rng* rou
     return;
   }
   vector.Visit([&]<typename Word>(std::span<Word> words) {
-    for (std::size_t i = 0; i < update.size(); ++i)
-      words[i] = static_cast<Word>(RoundToWord(factor * static_cast<double>(update[i])));
+    CombineWords(update.data(), words.data(), update.size(), [factor](Word, float value) {
+      return static_cast<Word>(RoundToWord(factor * static_cast<double>(value)));
+    });
   });
 }
 
 /// The L2 norm over the update's integers is at most scale x clip + what rounding adds.
 bool RingCodec::UpdateIsWithin(const RingVector& vector) const {
   unsigned __int128 squares = 0;
-  for (std::size_t i = 0; i < update_size_; ++i) {
-    const __int128 value = vector.Signed(i);
+  vector.ForEachSigned(update_size_, [&squares](std::size_t, __int128 value) {
     squares += static_cast<unsigned __int128>(value * value);
-  }
+  });
   const long double bound =
       static_cast<long double>(options_.clip) * static_cast<long double>(update_.scale) +
       static_cast<long double>(RoundingNorm(update_size_));
@@ -225,9 +243,7 @@ Result<RingVector> RingCodec::Encode(const Contribution& contribution, Rng* roun
                    " metric cells, got " + std::to_string(contribution.update.size()) + " and " +
                    std::to_string(contribution.metrics.size()));
   }
-  double squares = 0;
-  for (const float value : contribution.update)
-    squares += static_cast<double>(value) * static_cast<double>(value);
+  const double squares = SquaredNorm(contribution.update);
   double weight = 1;
   if (options_.weighted)
     weight = std::min(contribution.weight, options_.maximum_weight) / options_.maximum_weight;
@@ -266,17 +282,22 @@ Status RingCodec::CheckSum(const RingVector& sum, std::uint32_t contributors) co
     return Refused("contributors must be 1 to " + std::to_string(options_.cohort) + ", got " +
                    std::to_string(contributors));
   }
-  const auto check = [&](std::size_t at, const Part& part) {
-    const double largest = contributors * (Units(part.bound, part.scale) + options_.noise_tail);
-    return std::fabs(static_cast<double>(sum.Signed(at))) <= largest;
+  const auto largest = [&](const Part& part) {
+    return contributors * (Units(part.bound, part.scale) + options_.noise_tail);
   };
   bool good = true;
-  std::size_t at = 0;
-  for (; at < update_size_; ++at) good = check(at, update_) && good;
-  if (options_.weighted) good = check(at++, weight_) && good;
-  good = check(at++, failures_) && good;
+  const double most = largest(update_);
+  sum.ForEachSigned(update_size_, [&good, most](std::size_t, std::int64_t value) {
+    good = std::fabs(static_cast<double>(value)) <= most && good;
+  });
+  std::size_t at = update_size_;
+  const auto check = [&](const Part& part) {
+    good = std::fabs(static_cast<double>(sum.Signed(at++))) <= largest(part) && good;
+  };
+  if (options_.weighted) check(weight_);
+  check(failures_);
   for (std::size_t cell = 0; cell < options_.metric_cells; ++cell) {
-    for (const Part& part : metrics_) good = check(at++, part) && good;
+    for (const Part& part : metrics_) check(part);
   }
   if (good) return {};
   return Refused("the sum has a coordinate that " + std::to_string(contributors) +
@@ -300,8 +321,9 @@ Result<RingCodec::Sum> RingCodec::Decode(const RingVector& sum, std::uint32_t co
   const double divisor =
       update_.scale * (options_.weighted ? weights / options_.maximum_weight : counted);
   decoded.sum.mean.resize(update_size_);
-  for (std::size_t i = 0; i < update_size_; ++i)
-    decoded.sum.mean[i] = static_cast<double>(sum.Signed(i)) / divisor;
+  sum.ForEachSigned(update_size_, [&](std::size_t i, std::int64_t units) {
+    decoded.sum.mean[i] = static_cast<double>(units) / divisor;
+  });
   for (std::size_t cell = 0; cell < options_.metric_cells; ++cell) {
     std::array<double, MetricSums::kSize> values{};
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = value(at++, metrics_[i]);

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 #include <variant>
 #include <vector>
 
@@ -44,6 +46,22 @@ class RingVector {
   void AddSigned(std::size_t index, std::int64_t value);
   /// The word as the signed integer nearest to zero.
   std::int64_t Signed(std::size_t index) const;
+
+  /// function(index, value) for the first `count` words, as Signed has them; for loops over many.
+  template <typename Function>
+  void ForEachSigned(std::size_t count, Function&& function) const {
+    std::visit(
+        [&]<typename Word>(const std::vector<Word>& words) {
+          using SignedWord = std::make_signed_t<Word>;
+          const std::size_t narrow = std::min(count, packed());
+          const unsigned unused = IsNarrow(bits_) ? 32 - width() : 0;
+          for (std::size_t i = 0; i < narrow; ++i)
+            function(i, std::int64_t{static_cast<SignedWord>(words[i] << unused) >> unused});
+          for (std::size_t i = narrow; i < count; ++i)
+            function(i, std::int64_t{static_cast<SignedWord>(words[i])});
+        },
+        words_);
+  }
 
   /// Words of std::uint32_t or std::uint64_t, for loops over them. Of a narrow ring the lowest bits
   /// alone mean something: 2^bits divides 2^32, so that sums may carry into the others.

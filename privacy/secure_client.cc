@@ -46,6 +46,7 @@ struct Session {
                                            // the own one
   // Since the masking.
   Bytes masked;
+  Digest masked_hash = {};
   v1::SignedMessage receipt;
 
   std::optional<Answer> shared, masked_answer, opened;
@@ -83,7 +84,7 @@ struct SecureClient::Content {
   Status CheckShare(Session& now, std::size_t from, const v1::ShareDelivery::FromMember& sent);
   Error Complain(const Session& now, std::size_t about, const std::string& why);
   Result<std::string> MaskVector(Session& now, std::string_view request, RingVector vector);
-  static void ApplyMasks(const Session& now, RingVector& vector);
+  static void ApplySessionMasks(const Session& now, RingVector& vector);
   Result<std::string> OpenShares(Session& now, std::string_view request);
 
   /// One phase: answers once, repeats itself, and ends the session at anything else. The phase
@@ -295,12 +296,14 @@ Status SecureClient::Content::CheckShares(Session& now, const v1::ShareDelivery&
   return {};
 }
 
-void SecureClient::Content::ApplyMasks(const Session& now, RingVector& vector) {
-  ApplyMask(SelfMaskKey(now.seed, now.digest, now.own().identity), MaskSign::kAdd, vector);
+void SecureClient::Content::ApplySessionMasks(const Session& now, RingVector& vector) {
+  const SecretBytes own = SelfMaskKey(now.seed, now.digest, now.own().identity);
+  std::vector<MaskTerm> masks = {{&own, MaskSign::kAdd}};
   for (std::size_t i = 0; i < now.members.size(); ++i) {
-    if (i == now.rank) continue;
-    ApplyMask(now.mask_keys[i], now.rank < i ? MaskSign::kAdd : MaskSign::kSubtract, vector);
+    if (i != now.rank)
+      masks.push_back({&now.mask_keys[i], now.rank < i ? MaskSign::kAdd : MaskSign::kSubtract});
   }
+  ApplyMasks(masks, vector);
 }
 
 Result<std::string> SecureClient::Content::MaskVector(Session& now, std::string_view request,
@@ -314,13 +317,15 @@ Result<std::string> SecureClient::Content::MaskVector(Session& now, std::string_
                                                     request, "secure aggregation: the shares"));
   FEDMETA_RETURN_IF_ERROR(CheckShares(now, delivery));
   FEDMETA_RETURN_IF_ERROR(options.latch->RecordMasked(Facts(now.start)));
-  ApplyMasks(now, vector);
+  ApplySessionMasks(now, vector);
   Bytes masked = vector.ToBytes();
+  const Digest hash = Digest::Of(masked);
   v1::ReceiptBody body;
-  body.set_vector_hash(Digest::Of(masked).bytes());
+  body.set_vector_hash(hash.bytes());
   FEDMETA_ASSIGN_OR_RETURN(now.receipt, SignBody(*now.signer, now.Place(SessionMessage::kReceipt),
                                                  body.SerializeAsString()));
   now.masked = std::move(masked);
+  now.masked_hash = hash;
   return now.receipt.SerializeAsString();
 }
 
@@ -410,7 +415,9 @@ Result<SecureClient::Masked> SecureClient::Mask(std::string_view delivery, RingV
       content_->Once(&Session::masked_answer, &Session::shared, delivery, [&](Session& now) {
         return content_->MaskVector(now, delivery, std::move(vector));
       }));
-  return Masked{.receipt = std::move(receipt), .vector = content_->session->masked};
+  return Masked{.receipt = std::move(receipt),
+                .vector = content_->session->masked,
+                .vector_hash = content_->session->masked_hash};
 }
 
 Result<std::string> SecureClient::Open(std::string_view request) {

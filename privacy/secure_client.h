@@ -75,6 +75,7 @@ class SecureClient {
   struct Masked {
     std::string receipt;                ///< v1::SignedMessage of a ReceiptBody
     std::span<const std::byte> vector;  ///< to upload; valid until Advertise or End
+    Digest vector_hash = {};            ///< of these bytes, as the receipt has it
   };
   /// R2: a v1::ShareDelivery. `vector` is masked in place, so that no unmasked copy stays. Calls
   /// OpeningLatch::RecordMasked before it returns. kDataLoss: a member's share cannot be opened or

@@ -117,6 +117,25 @@ TEST(MaskStreamTest, IsAes256InCounterModeFromZero) {
   EXPECT_EQ(static_cast<std::uint32_t>(vector.Signed(0)), 0x78c095dcU);  // little-endian
 }
 
+TEST(MaskStreamTest, ManyMasksAreOneAfterAnother) {
+  const std::vector<SecretBytes> keys = [] {
+    SecretRng rng;
+    std::vector<SecretBytes> drawn;
+    for (int i = 0; i < 5; ++i) drawn.push_back(rng.Draw(32));
+    return drawn;
+  }();
+  constexpr std::size_t kWords = 3 * 2048 + 7;  // neither the block's size nor a multiple
+  RingVector together(RingBits::k32, kWords), one_by_one(RingBits::k32, kWords);
+  std::vector<MaskTerm> terms;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const MaskSign sign = i % 2 == 0 ? MaskSign::kAdd : MaskSign::kSubtract;
+    terms.push_back({.key = &keys[i], .sign = sign});
+    ApplyMask(keys[i], sign, one_by_one);
+  }
+  ApplyMasks(terms, together);
+  EXPECT_TRUE(together == one_by_one);
+}
+
 TEST(MaskStreamTest, BothRingsReadOneStreamAndWhatIsAddedComesOff) {
   const SecretBytes key = SecretRng().Draw(32);
   for (const std::size_t bytes : {std::size_t{8}, std::size_t{8192}, std::size_t{50000}}) {
