@@ -25,6 +25,7 @@ std::string LeftOut(const TableReport& report, const CountDisclosure& shown) {
   };
   add(report.without_group, "without group");
   add(report.without_label, "without label");
+  add(report.label_outside, "with a label out of range");
   for (const FeatureReport& feature : report.features) add(feature.dropped, "for " + feature.name);
   return reasons.empty() ? "none left out" : "left out: " + Join(reasons, ", ");
 }
@@ -72,6 +73,7 @@ Findings::Json TableJson(const TableReport& report) {
   return {{"rows", shown.ShowSum(RowParts(report))},
           {"used", shown.ShowSum(UsedParts(report))},
           {"without_label", shown.Show(report.without_label)},
+          {"label_out_of_range", shown.Show(report.label_outside)},
           {"without_group", shown.Show(report.without_group)},
           {"groups", ShownCount(report.groups)},
           {"labels", std::move(labels)},
@@ -109,8 +111,10 @@ std::shared_ptr<const Dataset> CheckTable(const RawTable& table, const v1::Dicti
     for (const auto& [level, count] : report.labels) {
       labels.push_back(level + " " + shown.ShowWithShare(count, shown.Sum(UsedParts(report))));
     }
-    findings.Line("label " + dictionary.label().name() + ": " + Join(labels, ", ") + "; " +
-                  std::to_string(InputNames(dictionary).size()) + " inputs of the model");
+    const std::string rule = LabelRule(dictionary.label());
+    findings.Line("label " + dictionary.label().name() + (rule.empty() ? "" : " (" + rule + ")") +
+                  ": " + Join(labels, ", ") + "; " + std::to_string(InputNames(dictionary).size()) +
+                  " inputs of the model");
     DescribeFeatures(report, shown, findings);
   }
   for (const std::string& warning : report.warnings) findings.Warn(label + ": " + warning);

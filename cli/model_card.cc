@@ -43,6 +43,7 @@ std::string DataText(const ModelCardParts& parts) {
       if (count > 0) text += Line("rows left out " + why, shown.Show(count));
     };
     left_out("without label", report.without_label);
+    left_out("with a label out of range", report.label_outside);
     left_out("without group", report.without_group);
     for (const FeatureReport& feature : report.features)
       left_out("for " + feature.name, feature.dropped);

@@ -1,6 +1,8 @@
 #include "fedmeta/protocol/dictionary.h"
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <set>
 #include <string_view>
 
@@ -8,6 +10,22 @@
 
 namespace fedmeta {
 namespace {
+
+using Numbers = google::protobuf::RepeatedField<double>;
+
+std::string Listed(const Numbers& numbers) {
+  std::vector<std::string> texts;
+  for (const double number : numbers) texts.push_back(FormatNumber(number));
+  return "[" + Join(texts, ", ") + "]";
+}
+
+/// Whether a text says no (0) or yes (1) where a label is binary.
+bool Spells(std::string_view text, std::size_t meaning) {
+  const auto number = ParseNumber(text);
+  return (number && *number == static_cast<double>(meaning)) ||
+         std::any_of(kBinarySpellings.begin(), kBinarySpellings.end(),
+                     [&](const auto& pair) { return pair[meaning] == text; });
+}
 
 class DictionaryChecks {
  public:
@@ -65,13 +83,73 @@ class DictionaryChecks {
     if (!dictionary_.has_label()) return Report("label", "is needed with features");
     const v1::Label& label = dictionary_.label();
     CheckName("label.name", label.name());
-    if (label.kind() != "category") {
-      Report("label.kind", "must be category, got '" + label.kind() + "'");
-    }
     if (label.levels_size() > kMaximumLevels) {
       return Report("label.levels", "must be at most " + std::to_string(kMaximumLevels));
     }
     CheckLevels("label.levels", label.levels());
+    if (label.kind() == "number") return CheckLabelBounds(label);
+    const auto refuse = [&](bool set, const char* key) {
+      if (set) Report(std::string("label.") + key, "belongs to kind number");
+    };
+    refuse(label.has_unit(), "unit");
+    refuse(!label.range().empty(), "range");
+    refuse(!label.above().empty(), "above");
+    refuse(!label.at_least().empty(), "at_least");
+    if (label.kind() == "binary") {
+      CheckBinary(label);
+    } else if (label.kind() != "category") {
+      Report("label.kind", "must be category, binary or number, got '" + label.kind() + "'");
+    }
+  }
+
+  /// A level called "1" that means no would be read as yes at the next site.
+  void CheckBinary(const v1::Label& label) {
+    if (label.levels_size() != 2) {
+      return Report("label.levels",
+                    "must be 2 with kind binary, got " + std::to_string(label.levels_size()));
+    }
+    for (const int place : {0, 1}) {
+      const std::string& level = label.levels(place);
+      if (!Spells(level, static_cast<std::size_t>(1 - place))) continue;
+      Report("label.levels", "stand in the order no, yes with kind binary, but '" + level +
+                                 "' says " + (place == 0 ? "yes" : "no") +
+                                 ": turn them round, or take kind category");
+    }
+  }
+
+  void CheckLabelBounds(const v1::Label& label) {
+    if (label.above().empty() == label.at_least().empty()) {
+      return Report("label", "needs either above or at_least with kind number");
+    }
+    const bool above = !label.above().empty();
+    const Numbers& bounds = above ? label.above() : label.at_least();
+    const std::string path = above ? "label.above" : "label.at_least";
+    if (bounds.size() + 1 != label.levels_size()) {
+      Report(path, "must be one fewer than the " + std::to_string(label.levels_size()) +
+                       " levels, got " + std::to_string(bounds.size()));
+    }
+    const bool finite = std::all_of(bounds.begin(), bounds.end(),
+                                    [](double bound) { return std::isfinite(bound); });
+    if (!finite ||
+        std::adjacent_find(bounds.begin(), bounds.end(), std::greater_equal<>()) != bounds.end()) {
+      return Report(path, "must ascend, got " + Listed(bounds));
+    }
+    if (CheckRange("label.range", label.range()) &&
+        (*bounds.begin() < label.range(0) || *bounds.rbegin() > label.range(1))) {
+      Report(path,
+             "must lie within the range " + Listed(label.range()) + ", got " + Listed(bounds));
+    }
+  }
+
+  /// Whether there is one, and it is good.
+  bool CheckRange(const std::string& path, const Numbers& range) {
+    if (range.empty()) return false;
+    if (range.size() == 2 && std::isfinite(range[0]) && std::isfinite(range[1]) &&
+        range[0] < range[1]) {
+      return true;
+    }
+    Report(path, "must be [lowest, highest] with lowest < highest, got " + Listed(range));
+    return false;
   }
 
   void CheckFeature(int index) {
@@ -97,17 +175,7 @@ class DictionaryChecks {
 
   void CheckNumber(const std::string& path, const v1::Feature& feature) {
     if (!feature.levels().empty()) Report(path + ".levels", "belong to kind category");
-    bool ranged = feature.range_size() == 2;
-    if (!feature.range().empty()) {
-      ranged = ranged && std::isfinite(feature.range(0)) && std::isfinite(feature.range(1)) &&
-               feature.range(0) < feature.range(1);
-      if (!ranged) {
-        std::vector<std::string> bounds;
-        for (const double bound : feature.range()) bounds.push_back(FormatNumber(bound));
-        Report(path + ".range",
-               "must be [lowest, highest] with lowest < highest, got [" + Join(bounds, ", ") + "]");
-      }
-    }
+    const bool ranged = CheckRange(path + ".range", feature.range());
     if (feature.has_impute() &&
         (!std::isfinite(feature.impute()) || (ranged && (feature.impute() < feature.range(0) ||
                                                          feature.impute() > feature.range(1))))) {
@@ -162,6 +230,21 @@ v1::Dictionary DictionaryOf(const v1::Data& data) {
   if (data.has_label()) *dictionary.mutable_label() = data.label();
   dictionary.set_standardize(data.standardize());
   return dictionary;
+}
+
+std::string LabelRule(const v1::Label& label) {
+  if (label.kind() != "number") return "";
+  const bool above = !label.above().empty();
+  const Numbers& bounds = above ? label.above() : label.at_least();
+  std::vector<std::string> rules;
+  for (int i = 0; i < label.levels_size(); ++i) {
+    const char* from = above ? "above " : "from ";
+    const char* below = above ? "up to " : "below ";
+    rules.push_back(label.levels(i) + ": " + (i == 0 ? below : from) +
+                    FormatNumber(bounds[std::max(0, i - 1)]) +
+                    (label.unit().empty() ? "" : " " + label.unit()));
+  }
+  return Join(rules, ", ");
 }
 
 bool HasFlag(const v1::Feature& feature) {

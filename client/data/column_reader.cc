@@ -111,7 +111,8 @@ float ColumnReader::Without(CellState state) {
 float ColumnReader::ReadNumber(std::string_view cell) {
   const auto number = ParseCell(cell, decimal_mark_);
   const double scale = mapping_.has_scale() ? mapping_.scale() : 1;
-  const auto value = static_cast<float>(number.value_or(0) * scale + mapping_.offset());
+  number_ = number.value_or(0) * scale + mapping_.offset();
+  const auto value = static_cast<float>(number_);
   if (!number || !std::isfinite(value)) return Without(CellState::kUnreadable);
   ++known_;
   if (feature_.range().empty()) return value;

@@ -41,6 +41,8 @@ class ColumnReader {
   float Read(const std::vector<std::string_view>& cells);
   /// Of the last Read.
   CellState state() const { return state_; }
+  /// The number of the last Read that was known, as it was before it became a float.
+  double number() const { return number_; }
   const FeatureReport& report() const { return report_; }
   /// After the last row: what the feature's rules refuse.
   void Judge(std::vector<std::string>& problems) const;
@@ -61,6 +63,7 @@ class ColumnReader {
   std::uint64_t known_ = 0;    // numbers read, outside the range or not
   std::vector<float> sample_;  // the first of them, for their order of magnitude
   CellState state_ = CellState::kAbsent;
+  double number_ = 0;
   FeatureReport report_;
 };
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "fedmeta/client/data/column_reader.h"
+#include "fedmeta/client/data/label_reader.h"
 #include "fedmeta/client/data/table_dataset.h"
 #include "fedmeta/client/data/table_values.h"
 #include "fedmeta/core/text.h"
@@ -18,17 +19,6 @@
 
 namespace fedmeta {
 namespace {
-
-/// A label is read as a category whose rows are dropped where it is missing.
-v1::Feature LabelAsFeature(const v1::Label& label) {
-  v1::Feature feature;
-  feature.set_name(label.name());
-  feature.set_kind("category");
-  *feature.mutable_levels() = label.levels();
-  feature.set_missing("drop_row");
-  feature.set_unknown("refuse");
-  return feature;
-}
 
 /// Whose record a row is: a number for each combination of the grouping columns' texts.
 class GroupReader {
@@ -122,7 +112,7 @@ class TableBuilder {
         rows_(rows),
         groups_(table.site, rows.columns(), report_.problems),
         parts_(table.site, rows.columns(), report_.problems),
-        label_(LabelAsFeature(dictionary.label()), table.site, rows.columns(), rows.decimal_mark(),
+        label_(dictionary.label(), table.site, rows.columns(), rows.decimal_mark(),
                report_.problems),
         values_(
             std::make_shared<TableValues>(static_cast<std::size_t>(dictionary.features_size()))),
@@ -161,7 +151,7 @@ class TableBuilder {
   void Take(const std::vector<std::string_view>& cells) {
     ++report_.rows;
     const bool someone = !groups_.any() || groups_.Read(cells, rows_.decimal_mark());
-    const float label = label_.Read(cells);
+    const std::optional<std::int32_t> label = label_.Read(cells);
     std::optional<std::size_t> dropped_by;
     for (std::size_t i = 0; i < features_.size(); ++i) {
       row_[i] = features_[i].Read(cells);
@@ -171,15 +161,15 @@ class TableBuilder {
     }
     if (!someone) {
       ++report_.without_group;
-    } else if (std::isnan(label)) {
-      ++report_.without_label;
+    } else if (!label) {
+      ++(label_.outside() ? report_.label_outside : report_.without_label);
     } else if (dropped_by) {
       ++report_.features[*dropped_by].dropped;
     } else {
-      values_->Append(row_, static_cast<std::int32_t>(label));
+      values_->Append(row_, *label);
       if (groups_.any()) values_->AppendGroup(groups_.Number());
       if (parts_.any()) values_->AppendPart(parts_.Read(cells));
-      ++report_.labels[static_cast<std::size_t>(label)].second;
+      ++report_.labels[static_cast<std::size_t>(*label)].second;
       ++report_.used;
     }
   }
@@ -229,7 +219,7 @@ class TableBuilder {
   TableReport report_;
   GroupReader groups_;
   PartReader parts_;
-  ColumnReader label_;
+  LabelReader label_;
   std::vector<ColumnReader> features_;
   std::vector<bool> dropping_;
   std::shared_ptr<TableValues> values_;

@@ -55,7 +55,7 @@ std::vector<std::uint64_t> UsedParts(const TableReport& report) {
 
 std::vector<std::uint64_t> RowParts(const TableReport& report) {
   std::vector<std::uint64_t> parts = UsedParts(report);
-  parts.insert(parts.end(), {report.without_label, report.without_group});
+  parts.insert(parts.end(), {report.without_label, report.label_outside, report.without_group});
   for (const FeatureReport& feature : report.features) parts.push_back(feature.dropped);
   return parts;
 }

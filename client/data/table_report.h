@@ -24,6 +24,7 @@ struct TableReport {
   std::uint64_t rows = 0;
   std::uint64_t used = 0;
   std::uint64_t without_label = 0;  ///< dropped
+  std::uint64_t label_outside = 0;  ///< label outside its range; dropped
   std::uint64_t without_group = 0;  ///< dropped
   std::uint64_t groups = 0;         ///< persons of the rows used; 0 without grouping columns
   std::vector<FeatureReport> features;

@@ -71,6 +71,22 @@ TEST_F(CheckTableTest, SaysItForScripts) {
   EXPECT_EQ(heart["features"]["chol"]["missing"], "<10");
   EXPECT_THAT(outcome.err, HasSubstr("all rows have the same label"));
 }
+TEST_F(CheckTableTest, SaysHowANumberBecomesALabel) {
+  std::string experiment = kTable;
+  const std::string label = "label: {name: disease, levels: [absent, present]}";
+  experiment.replace(
+      experiment.find(label), label.size(),
+      "label: {name: disease, kind: number, above: 0, range: [0, 4], levels: [absent, present]}");
+  const Outcome outcome = RunProgram({"check",
+                                      Site(Rows(30, "5.1,female,0") + Rows(11, "6,male,1") +
+                                           Rows(10, "6,male,4.0") + Rows(12, "5,male,9")),
+                                      folder_.Write("bound.yaml", experiment)});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out,
+              AllOf(HasSubstr("63 rows, 51 (81 %) used; left out: 12 with a label out of range"),
+                    HasSubstr("label disease (absent: up to 0, present: above 0): absent 30 (59 "
+                              "%), present 21 (41 %)")));
+}
 TEST_F(CheckTableTest, CountsAreExactWhereNoneIsSmall) {
   const Outcome outcome = RunProgram(
       {"check", Site(Rows(30, "5.1,female,absent") + Rows(21, "6,male,present")), experiment_});

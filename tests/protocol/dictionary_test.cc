@@ -129,6 +129,79 @@ TEST(DictionaryTest, ALabelOfOneLevel) {
   EXPECT_THAT(After([](v1::Dictionary& d) { d.mutable_label()->mutable_levels()->RemoveLast(); }),
               ElementsAre("label.levels must be at least 2, got 1"));
 }
+v1::Label& LabelOf(v1::Dictionary& dictionary, const std::string& kind) {
+  dictionary.mutable_label()->set_kind(kind);
+  return *dictionary.mutable_label();
+}
+
+TEST(DictionaryTest, BinaryLabelsAndNumbersWithABound) {
+  EXPECT_THAT(After([](v1::Dictionary& d) { LabelOf(d, "binary"); }), IsEmpty());
+  EXPECT_THAT(After([](v1::Dictionary& d) { LabelOf(d, "number").add_above(0); }), IsEmpty());
+  EXPECT_THAT(After([](v1::Dictionary& d) {
+                v1::Label& label = LabelOf(d, "number");
+                label.add_levels("severe");
+                label.add_at_least(5.7);
+                label.add_at_least(6.5);
+                label.add_range(3);
+                label.add_range(20);
+                label.set_unit("%");
+              }),
+              IsEmpty());
+}
+TEST(DictionaryTest, ABinaryLabelOfThreeLevels) {
+  EXPECT_THAT(After([](v1::Dictionary& d) { LabelOf(d, "binary").add_levels("perhaps"); }),
+              ElementsAre("label.levels must be 2 with kind binary, got 3"));
+}
+TEST(DictionaryTest, ABinaryLabelWhoseLevelsSayTheOpposite) {
+  EXPECT_THAT(After([](v1::Dictionary& d) {
+                LabelOf(d, "binary").set_levels(0, "1");
+                d.mutable_label()->set_levels(1, "2");
+              }),
+              ElementsAre("label.levels stand in the order no, yes with kind binary, but '1' says "
+                          "yes: turn them round, or take kind category"));
+  EXPECT_THAT(After([](v1::Dictionary& d) { LabelOf(d, "binary").set_levels(1, "No"); }),
+              ElementsAre("label.levels stand in the order no, yes with kind binary, but 'No' says "
+                          "no: turn them round, or take kind category"));
+}
+TEST(DictionaryTest, ANumberAsLabelWithoutABoundOrWithBothKinds) {
+  EXPECT_THAT(After([](v1::Dictionary& d) { LabelOf(d, "number"); }),
+              ElementsAre("label needs either above or at_least with kind number"));
+  EXPECT_THAT(After([](v1::Dictionary& d) {
+                LabelOf(d, "number").add_above(0);
+                d.mutable_label()->add_at_least(0);
+              }),
+              ElementsAre("label needs either above or at_least with kind number"));
+}
+TEST(DictionaryTest, BoundsThatDoNotFitTheLevels) {
+  EXPECT_THAT(After([](v1::Dictionary& d) {
+                LabelOf(d, "number").add_above(0);
+                d.mutable_label()->add_above(1);
+              }),
+              ElementsAre("label.above must be one fewer than the 2 levels, got 2"));
+  EXPECT_THAT(After([](v1::Dictionary& d) {
+                LabelOf(d, "number").add_levels("severe");
+                d.mutable_label()->add_at_least(7);
+                d.mutable_label()->add_at_least(7);
+              }),
+              ElementsAre("label.at_least must ascend, got [7, 7]"));
+  EXPECT_THAT(After([](v1::Dictionary& d) {
+                LabelOf(d, "number").add_above(30);
+                d.mutable_label()->add_range(0);
+                d.mutable_label()->add_range(20);
+              }),
+              ElementsAre("label.above must lie within the range [0, 20], got [30]"));
+}
+TEST(DictionaryTest, BoundsOfALabelThatIsNoNumber) {
+  EXPECT_THAT(
+      After([](v1::Dictionary& d) {
+        LabelOf(d, "binary").add_above(0);
+        d.mutable_label()->set_unit("%");
+      }),
+      ElementsAre("label.unit belongs to kind number", "label.above belongs to kind number"));
+  EXPECT_THAT(After([](v1::Dictionary& d) { LabelOf(d, "ordinal"); }),
+              ElementsAre("label.kind must be category, binary or number, got 'ordinal'"));
+}
+
 TEST(DictionaryTest, InputsAreNumbersLevelsAndFlags) {
   v1::Dictionary dictionary = Valid();
   First(dictionary).set_impute(200);

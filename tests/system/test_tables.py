@@ -107,6 +107,35 @@ class TablesTest(unittest.TestCase):
         adapted = self.federation.run("adapt", "--model", "simulated", "--data", "site-2.yaml", "--out", "adapted")
         self.assertIn("wrote adapted", adapted.stdout)
 
+    def test_labels_as_sites_have_them_give_the_model_of_labels_prepared_by_hand(self):
+        prepared = "label: {name: disease, levels: [absent, present]}"
+        rows = [line.split(",") for line in (self.federation.dir / "three.csv").read_text().splitlines()[1:]]
+        # What the two levels are called in the site's file, and what is said about that.
+        kinds = {
+            "prepared": (prepared, "", ("absent", "present")),
+            "boolean": (prepared.replace("levels", "kind: binary, levels"), "", ("f", "t")),
+            "words": (prepared.replace("levels", "kind: binary, levels"), 'columns: {disease: {from: disease, map: {ja: "yes", nein: no}}}', ("nein", "ja")),
+            "number": (prepared.replace("levels", "kind: number, range: [0, 4], above: 0.5, levels"), "columns: {disease: {scale: 0.25}}", ("1", "16")),
+        }
+        scored = {}
+        for name, (label, mapping, words) in kinds.items():
+            text = EXPERIMENT.replace(prepared, label).replace("site-1.yaml, site-2.yaml, site-3.yaml", "own.yaml").replace("cohort: 3", "cohort: 1")
+            self.federation.write("experiment.yaml", text)
+            lines = [",".join([words[row[0] == "present"], *row[1:]]) for row in rows]
+            self.federation.write("own.csv", "\n".join(["disease,sex,chol", *lines]) + "\n")
+            # Always the same name: it is one of those that a site's random streams have.
+            self.federation.write("own.yaml", f"data: {{heart: {{source: {{name: csv, path: own.csv}}{', ' + mapping if mapping else ''}}}}}\n")
+            checked = self.federation.run("check", "own.yaml", "experiment.yaml", check=False)
+            self.assertIn("absent 26 (65 %), present 14 (35 %)", checked.stdout)
+            self.federation.run("run", "experiment.yaml", "--out", name)
+            self.federation.run("adapt", "--model", name, "--data", "own.yaml", "--out", f"{name}-adapted")
+            self.federation.run("predict", "--model", f"{name}-adapted", "--data", "own.yaml", "--out", f"{name}-scored.csv")
+            scored[name] = (tensors((self.federation.dir / name / "checkpoints/final.safetensors").read_bytes()),
+                            (self.federation.dir / f"{name}-scored.csv").read_text())
+            self.assertTrue(scored[name][1].startswith("row,p(absent),p(present),predicted,problem\n1,"))
+        for name in kinds:
+            self.assertEqual(scored[name], scored["prepared"], name)
+
     def test_check_shows_what_would_be_used(self):
         result = self.federation.run("check", "site-1.yaml", "experiment.yaml", check=False)
         self.assertIn("about 40 rows, about 40 (100 %) used of 20 groups", result.stdout)
