@@ -3,6 +3,7 @@
 import argparse
 import csv
 import hashlib
+import http.client
 import json
 import math
 import os
@@ -10,11 +11,13 @@ import pathlib
 import random
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 FEDMETA = pathlib.Path(os.environ.get("FEDMETA", REPOSITORY / "build/release/bin/fedmeta"))
 RESAMPLES = 4000
+LARGEST_FILE = 16 << 20
 
 
 def parser(doc, name, divided, tried):
@@ -54,27 +57,43 @@ def require(folder, sums, fetch):
         raise SystemExit(2)
 
 
+def download(url, part):
+    """Adds to the file `part` what it lacks; a server that gives no pieces sends the whole again."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        resumed = answer.status == 206
+        with part.open("ab" if resumed else "wb") as file:
+            begin = file.tell()
+            while piece := answer.read(1 << 16):
+                file.write(piece)
+                if file.tell() > LARGEST_FILE:
+                    raise ValueError(f"is larger than {LARGEST_FILE >> 20} MiB")
+            lacking = int(answer.headers.get("Content-Length", 0)) - (file.tell() - begin)
+    if lacking > 0:
+        raise OSError(f"the connection ended {lacking} bytes too early; the next --fetch goes on from there")
+
+
 def fetch(folder, sums, source):
-    """Downloads what is missing; exit code 0 when all files are there and whole, else 2."""
+    """Downloads what is missing, and says what could not be had. A file has its name only when it is whole and the published one."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in missing(folder, sums):
-        url = source + name
-        print(f"fetching {url}")
+        url, part = source + name, folder / (name + ".part")
+        print(f"fetching {url}", flush=True)
         try:
-            with urllib.request.urlopen(url, timeout=60) as answer:
-                content = answer.read(16 << 20)
-        except (OSError, ValueError) as error:
-            print(f"{url}: {error}. Copy the file into {folder} by other means.", file=sys.stderr)
+            download(url, part)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            print(f"{url}: {error}. Or copy the file into {folder} by other means.", file=sys.stderr)
+            if isinstance(error, (urllib.error.HTTPError, ValueError)):
+                part.unlink(missing_ok=True)   # no beginning of what the server has (416), or of a file of this kind
             continue
-        if hashlib.sha256(content).hexdigest() != sums[name]:
+        if hashlib.sha256(part.read_bytes()).hexdigest() != sums[name]:
+            part.unlink()
             print(f"{url}: is not the published file (its SHA-256 is not {sums[name]}); nothing was written.", file=sys.stderr)
             continue
-        part = folder / (name + ".part")
-        part.write_bytes(content)
         part.replace(folder / name)
     lacking = missing(folder, sums)
-    print(f"{folder}: " + ("complete" if not lacking else "lacks " + ", ".join(lacking)))
-    return 2 if lacking else 0
+    print(f"{folder}: " + ("complete" if not lacking else "lacks " + ", ".join(lacking)), flush=True)
 
 
 def obtain(args, folder, sums, source, whose=""):

@@ -1,21 +1,141 @@
 """The hospitals example: four client processes with their own published tables, and what the example says without them."""
 
+import contextlib
+import hashlib
+import http.server
+import io
 import itertools
 import os
 import pathlib
+import re
 import subprocess
 import sys
+import threading
 import unittest
 
 from federation import BIN, Federation
 from test_live import tensors
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
+sys.path.insert(0, str(EXAMPLES))
+import tables  # noqa: E402
+
 SITES = ("cleveland", "hungarian", "switzerland", "va")
 
 
 def data_root():
     return pathlib.Path(os.environ.get("FEDMETA_DATA", EXAMPLES.parent.parent / "shared/data"))
+
+
+class Mirror(http.server.ThreadingHTTPServer):
+    """Files below `root` over HTTP. `spoil` stands for what a network does: maps a name and the bytes to send to what is sent of them."""
+
+    def __init__(self, root, ranges=True):
+        super().__init__(("127.0.0.1", 0), MirrorHandler)
+        self.root, self.ranges, self.spoil, self.asked = root, ranges, lambda name, content: content, []
+        self.url = f"http://127.0.0.1:{self.server_port}/"
+        self.thread = threading.Thread(target=self.serve_forever, args=(0.01,))
+        self.thread.start()
+
+    def close(self):
+        self.shutdown()
+        self.thread.join()
+        self.server_close()
+
+
+class MirrorHandler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        path = self.server.root / self.path.lstrip("/")
+        begin = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")) if self.server.ranges else None
+        self.server.asked.append((path.name, self.headers.get("Range")))
+        if not path.is_file():
+            return self.send_error(404)
+        content = path.read_bytes()
+        first = int(begin[1]) if begin else 0
+        if begin and first >= len(content):
+            return self.send_error(416)
+        self.send_response(206 if begin else 200)
+        self.send_header("Content-Length", str(len(content) - first))
+        self.end_headers()
+        self.wfile.write(self.server.spoil(path.name, content[first:]))
+        self.close_connection = True
+
+    def log_message(self, *_):
+        pass
+
+
+class FetchTest(unittest.TestCase):
+    """What is fetched is the published file or nothing, whatever the network does."""
+    NAME = "processed.cleveland.data"
+
+    def setUp(self):
+        self.federation = Federation()
+        self.addCleanup(self.federation.close)
+        self.root, self.folder = self.federation.dir / "published", self.federation.dir / "fetched"
+        self.root.mkdir()
+        self.content = bytes(range(256)) * 2000
+        (self.root / self.NAME).write_bytes(self.content)
+        self.mirror = Mirror(self.root)
+        self.addCleanup(self.mirror.close)
+
+    def fetch(self):
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            tables.fetch(self.folder, {self.NAME: hashlib.sha256(self.content).hexdigest()}, self.mirror.url)
+        return said.getvalue()
+
+    def assert_fetched(self):
+        self.assertEqual((self.folder / self.NAME).read_bytes(), self.content)
+        self.assertEqual([path.name for path in self.folder.iterdir()], [self.NAME])
+
+    def test_a_whole_file(self):
+        self.assertIn("complete", self.fetch())
+        self.assert_fetched()
+        self.fetch()
+        self.assertEqual(self.mirror.asked, [(self.NAME, None)], "what is there is not fetched again")
+
+    def test_another_file_is_not_kept(self):
+        self.mirror.spoil = lambda name, content: content[:-1] + b"?"
+        self.assertRegex(self.fetch(), "(?s)is not the published file.*lacks processed.cleveland.data")
+        self.assertEqual(list(self.folder.iterdir()), [])
+        self.mirror.spoil = lambda name, content: content
+        self.fetch()
+        self.assert_fetched()
+
+    def test_what_was_cut_off_is_resumed(self):
+        self.mirror.spoil = lambda name, content: content[:100_000]
+        self.assertRegex(self.fetch(), "(?s)the connection ended 412000 bytes too early.*lacks")
+        self.assertFalse((self.folder / self.NAME).exists())
+        self.mirror.spoil = lambda name, content: content
+        self.assertIn("complete", self.fetch())
+        self.assertEqual(self.mirror.asked[-1], (self.NAME, "bytes=100000-"))
+        self.assert_fetched()
+
+    def test_a_server_without_pieces_sends_it_again(self):
+        self.mirror.ranges = False
+        self.mirror.spoil = lambda name, content: content[:100_000]
+        self.fetch()
+        self.mirror.spoil = lambda name, content: content
+        self.assertIn("complete", self.fetch())
+        self.assert_fetched()
+
+    def test_a_piece_that_does_not_fit_is_given_up(self):
+        self.folder.mkdir()
+        for left_over in (b"of another file", self.content + b"more"):
+            (self.folder / (self.NAME + ".part")).write_bytes(left_over)
+            self.assertIn("lacks", self.fetch())
+            self.assertEqual(list(self.folder.iterdir()), [])
+        self.fetch()
+        self.assert_fetched()
+
+    def test_a_file_that_is_not_there(self):
+        (self.root / self.NAME).unlink()
+        self.assertIn("404", self.fetch())
+
+    def test_a_file_without_end(self):
+        (self.root / self.NAME).write_bytes(bytes(tables.LARGEST_FILE + 1))
+        self.assertIn("is larger than 16 MiB", self.fetch())
+        self.assertEqual(list(self.folder.iterdir()), [])
 
 
 class HospitalsTest(unittest.TestCase):
@@ -66,9 +186,14 @@ class HospitalsTest(unittest.TestCase):
             of_run = [(self.federation.dir / run / "checkpoints" / f"{name}.safetensors").read_bytes() for run in ("simulated", "live")]
             self.assertEqual(tensors(of_run[0]), tensors(of_run[1]), name)
 
-    def test_the_example_ends_with_tables(self):
-        done = self.example("hospitals", "--seeds", "1", "--first-seed", "1", "--quick", "--out", str(self.federation.dir / "out"))
+    def test_the_example_fetches_the_published_tables_and_ends_with_its_own(self):
+        mirror = Mirror(data_root())
+        self.addCleanup(mirror.close)
+        data = self.federation.dir / "fetched"
+        done = self.example("hospitals", "--fetch", "--from", mirror.url + "heart_disease/", "--seeds", "1", "--first-seed", "1", "--quick",
+                            "--out", str(self.federation.dir / "out"), FEDMETA_DATA=str(data))
         self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(sorted(path.name for path in (data / "heart_disease").iterdir()), sorted(f"processed.{site}.data" for site in SITES))
         self.assertIn("| 10 | fedmeta |", done.stdout)
         self.assertTrue((self.federation.dir / "out/tables.json").is_file())
 
