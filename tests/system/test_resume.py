@@ -5,6 +5,7 @@ FEDMETA_KILLS=N kills N times instead of the few that fit into every test run.""
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -185,6 +186,74 @@ class LiveTest(ResumeTest):
                 self.assertEqual(sorted(line["reported"] + [one["client"] for one in line["dropped"]]), line["cohort"])
         else:
             self.assert_same_models("simulated", "live")
+
+
+class LocalStatisticsTest(ResumeTest):
+    """Running means and variances that never leave a site, over the death of either side."""
+    names = ("final", "baseline-fedavg")
+    patience = ["federation.lost_after=60s", "federation.report_deadline=120s"]
+    sites = (1, 2, 3)
+
+    def federate(self, kill):
+        """A live run, `kill` being called at some of its rounds; the folder's Federation."""
+        federation = Federation()
+        self.addCleanup(federation.close)
+        text = (federation.dir / "experiment.yaml").read_text()
+        for old, new in (("{name: mlp, hidden: [16]}", "{name: conv4, filters: 4, downsample: stride, normalization: local}"),
+                         ("rounds: 12", "rounds: 8"), ("every: 6", "every: 4"), ("{name: local}, ", "")):
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        federation.write("experiment.yaml", text)
+        federation.prepare()
+        federation.start_coordinator(self.patience)
+        federation.make_sites()
+        for number in self.sites:
+            federation.start_site(number)
+        kill(federation)
+        for name in ("coordinator", *(f"site-{number}" for number in self.sites)):
+            self.assertEqual(federation.wait_end(name), 0, federation.log(name))
+        return federation
+
+    def kept(self, federation, number):
+        """What a site keeps of each leg after the last round in which it was counted."""
+        newest = {}
+        for path in (federation.dir / f"sites/site-{number}/state").rglob("*-*.*"):
+            attempt = re.fullmatch(r"(?:current|staged)-(\d+)\.(\d+)", path.name)
+            if attempt:
+                key = (int(attempt[1]), int(attempt[2]))
+                newest[path.parent.name] = max(newest.get(path.parent.name, ((0, 0), b"")), (key, path.read_bytes()))
+        return {leg: (key[0], content) for leg, (key, content) in newest.items()}
+
+    def test_either_side_killed_and_back_keeps_every_sites_own_statistics(self):
+        whole = self.federate(lambda federation: None)
+        rng = random.Random(4)
+        killed = []
+
+        def kill(federation):
+            for name in ("site-2", "coordinator", "site-1", "coordinator", "site-2"):
+                seen = len(federation.rounds())
+                federation.wait_for(lambda: len(federation.rounds()) > seen + 1, "progress", "coordinator")
+                time.sleep(rng.random() * 0.05)
+                federation.kill(name)
+                if name == "coordinator":
+                    federation.start_coordinator(self.patience, listen=federation.address)
+                else:
+                    federation.start_site(int(name[-1]))
+                killed.append(name)
+
+        cut = self.federate(kill)
+        self.assertEqual(len(killed), 5)
+        for name in self.names:
+            one, other = (tensors(federation.dir / "live/checkpoints" / f"{name}.safetensors") for federation in (whole, cut))
+            self.assertEqual(one, other, name)
+            self.assertNotIn("blocks.0.norm.running_mean", one[0], "statistics are no part of the common model")
+        self.assertEqual((whole.dir / "live/evaluation.jsonl").read_text(), (cut.dir / "live/evaluation.jsonl").read_text())
+        of_sites = [self.kept(whole, number) for number in self.sites]
+        self.assertEqual(of_sites, [self.kept(cut, number) for number in self.sites])
+        for kept in of_sites:
+            self.assertEqual([number for number, _ in kept.values()], [8, 8], "of maml and of fedavg")
+        for leg in of_sites[0]:
+            self.assertEqual(len({kept[leg][1] for kept in of_sites}), 3, "each site has its own")
 
 
 if __name__ == "__main__":
