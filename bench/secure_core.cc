@@ -99,12 +99,11 @@ class Members {
   }
   const PeerVerifier& verifier(std::size_t i) const { return *verifiers_[i]; }
   SecureClient Client(std::size_t i, OpeningLatch& latch) const {
-    return Must(SecureClient::Create(
-        {.federation = "bench",
-         .policy = {.members = {"spiffe://bench/client/*"}},
-         .signer = [this, i] { return CertificateSigner(*identities_[i], clock_); },
-         .verifier = verifiers_[i].get(),
-         .latch = &latch}));
+    return Must(SecureClient::Create({.federation = "bench",
+                                      .policy = {.members = {"spiffe://bench/client/*"}},
+                                      .signer = CertificateSigner(identities_[i], clock_),
+                                      .verifier = verifiers_[i].get(),
+                                      .latch = &latch}));
   }
 
  private:

@@ -82,7 +82,7 @@ Status RunClient(const LearnProgram& program, const std::string& file, std::stop
                      .policy = {.minimum_members = std::max<std::uint32_t>(
                                     kSmallestSession, MinimumCohort(config->policy(), true)),
                                 .members = std::move(members)},
-                     .signer = [identity, &clock] { return CertificateSigner(*identity, clock); },
+                     .signer = CertificateSigner(identity, clock),
                      .verifier = verifier.get(),
                      .same_model = config->secure_aggregation().same_model(),
                      .reopen = config->secure_aggregation().reopen(),

@@ -12,7 +12,8 @@ Result<SecureMember> SecureMember::Create(SecureClient::Options options) {
   return SecureMember(std::move(client));
 }
 
-void SecureMember::Hold(const RoundPlan& plan, const v1::Assignment& assignment, RingVector encoded,
+void SecureMember::Hold(const RoundPlan& plan, const v1::Assignment& assignment,
+                        std::shared_ptr<const RingVector> encoded,
                         std::optional<LocalNoise> noise) {
   held_ = Held{.plan = plan,
                .model_hash = ModelHash(QuestionHash(assignment), plan.message()),
@@ -33,8 +34,8 @@ Result<SecureMember::Answer> SecureMember::Handle(const v1::PhaseRequest& reques
                                                              .group = request.group(),
                                                              .plan_hash = held_->plan.hash(),
                                                              .model_hash = held_->model_hash,
-                                                             .bits = held_->encoded.bits(),
-                                                             .words = held_->encoded.size()}));
+                                                             .bits = held_->encoded->bits(),
+                                                             .words = held_->encoded->size()}));
   } else if (request.phase() == kSharePhase) {
     FEDMETA_ASSIGN_OR_RETURN(answer.body, client_.Share(request.body()));
   } else if (request.phase() == kMaskPhase) {
@@ -50,7 +51,7 @@ Result<SecureMember::Answer> SecureMember::Handle(const v1::PhaseRequest& reques
 /// The update is noised and masked in a copy: another session may need it. Only now are the members
 /// known, among whom the noise is shared out.
 Result<SecureMember::Answer> SecureMember::Mask(const std::string& delivery) {
-  RingVector vector = held_->encoded;
+  RingVector vector = *held_->encoded;
   if (held_->noise && client_.members() > 0) {
     SecretRng rng;
     const Status added =

@@ -23,8 +23,8 @@ class SecureMember {
 
   /// The encoded update of this plan; an earlier plan's is dropped. `noise`: of mode distributed,
   /// drawn anew for every session, so that no two of them can be compared.
-  void Hold(const RoundPlan& plan, const v1::Assignment& assignment, RingVector encoded,
-            std::optional<LocalNoise> noise = {});
+  void Hold(const RoundPlan& plan, const v1::Assignment& assignment,
+            std::shared_ptr<const RingVector> encoded, std::optional<LocalNoise> noise = {});
 
   struct Answer {
     std::string phase, body;            ///< of the PhaseReply
@@ -44,7 +44,7 @@ class SecureMember {
   struct Held {
     RoundPlan plan;
     Digest model_hash;
-    RingVector encoded;
+    std::shared_ptr<const RingVector> encoded;
     std::optional<LocalNoise> noise;
   };
   explicit SecureMember(SecureClient client) : client_(std::move(client)) {}

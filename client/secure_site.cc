@@ -29,7 +29,7 @@ Result<SecureSite::Source*> SecureSite::Open(const std::string& data) {
 }
 
 Status SecureSite::Hold(const std::string& data, const RoundPlan& plan,
-                        const v1::Assignment& assignment, RingVector encoded,
+                        const v1::Assignment& assignment, std::shared_ptr<const RingVector> encoded,
                         std::optional<LocalNoise> noise) {
   FEDMETA_ASSIGN_OR_RETURN(Source * source, Open(data));
   if (current_ != nullptr && current_ != &*source->member) current_->End();

@@ -35,7 +35,7 @@ class SecureSite {
   /// The update of a plan for this data; sessions are of the latest one. kUnavailable: another
   /// process has the folder; kDataLoss: the record of openings is damaged.
   Status Hold(const std::string& data, const RoundPlan& plan, const v1::Assignment& assignment,
-              RingVector encoded, std::optional<LocalNoise> noise);
+              std::shared_ptr<const RingVector> encoded, std::optional<LocalNoise> noise);
   /// Null before the first Hold.
   SecureMember* member() { return current_; }
 

@@ -226,9 +226,10 @@ Status EncodeAll(const RoundPlan& plan, const LegRuntime& leg, const StateLayout
                        .metrics = std::vector<MetricSums>(cells)};
     }
     Rng rounding = RoundingStream(plan, leg, clients[i]);
-    FEDMETA_ASSIGN_OR_RETURN(result.encoded, private_sum
-                                                 ? private_sum->Encode(*std::move(contribution))
-                                                 : codec.Encode(*contribution, &rounding));
+    FEDMETA_ASSIGN_OR_RETURN(RingVector encoded, private_sum
+                                                     ? private_sum->Encode(*std::move(contribution))
+                                                     : codec.Encode(*contribution, &rounding));
+    result.encoded = std::make_shared<const RingVector>(std::move(encoded));
     if (private_sum && leg.assignment.differential_privacy().mode() == "distributed")
       result.noise = private_sum->local_noise();
     results.emplace_back(std::move(result));

@@ -37,7 +37,7 @@ struct ClientResult {
       metrics;  ///< this client's own figures, one a metric cell, undisclosed ones included
   /// Under secure aggregation, in place of the payload: ready to be masked. What went wrong with
   /// the data is then in `failure`, for the site's own eyes, and a masked zero in the vector.
-  RingVector encoded = {};
+  std::shared_ptr<const RingVector> encoded = {};
   std::optional<LocalNoise> noise = {};  ///< to add in each session, before masking
   std::optional<Error> failure = {};
   Bytes next_kept = {};  ///< training: what it keeps once the round is committed; empty: nothing

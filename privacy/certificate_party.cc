@@ -12,6 +12,11 @@
 namespace fedmeta {
 namespace {
 
+// Chains hold for this long without another look. A peer's dates and revocation are looked at every
+// time.
+constexpr std::chrono::minutes kChainHolds{1};
+constexpr std::size_t kMostKept = 2 * kLargestSession;
+
 class CredentialsSigner final : public Signer {
  public:
   CredentialsSigner(std::shared_ptr<const Credentials> credentials, StatementKey key,
@@ -32,6 +37,36 @@ class CredentialsSigner final : public Signer {
   const Digest certificate_hash_;
 };
 
+/// The signer of the last session serves on while its certificate does.
+class LatestSigner {
+ public:
+  LatestSigner(std::shared_ptr<const IdentitySource> identity, const Clock& clock)
+      : identity_(std::move(identity)), clock_(clock) {}
+
+  Result<std::shared_ptr<const Signer>> Get() {
+    auto own = identity_->credentials();
+    const TimePoint now = clock_.Now();
+    const std::lock_guard lock(mutex_);
+    if (signer_ && own == made_of_ && now < until_) return signer_;
+    FEDMETA_ASSIGN_OR_RETURN(const VerifiedCertificate certificate,
+                             VerifiedCertificate::Verify(own->certificate_pem, own->trust_pem,
+                                                         IdentityRole::kClient, clock_.Wall()));
+    FEDMETA_ASSIGN_OR_RETURN(StatementKey key, StatementKey::Of(*own));
+    signer_ = std::make_shared<const CredentialsSigner>(own, std::move(key), certificate.sha256());
+    made_of_ = std::move(own);
+    until_ = now + kChainHolds;
+    return signer_;
+  }
+
+ private:
+  const std::shared_ptr<const IdentitySource> identity_;
+  const Clock& clock_;
+  std::mutex mutex_;
+  std::shared_ptr<const Credentials> made_of_;
+  std::shared_ptr<const Signer> signer_;
+  TimePoint until_;
+};
+
 class CertifiedPeer final : public Peer {
  public:
   explicit CertifiedPeer(VerifiedCertificate certificate) : certificate_(std::move(certificate)) {}
@@ -46,10 +81,6 @@ class CertifiedPeer final : public Peer {
  private:
   const VerifiedCertificate certificate_;
 };
-
-// Chains hold for this long without another look. Dates and revocation are looked at every time.
-constexpr std::chrono::minutes kChainHolds{1};
-constexpr std::size_t kMostKept = 2 * kLargestSession;
 
 class SourceVerifier final : public PeerVerifier {
  public:
@@ -103,15 +134,10 @@ class SourceVerifier final : public PeerVerifier {
 
 }  // namespace
 
-Result<std::shared_ptr<const Signer>> CertificateSigner(const IdentitySource& identity,
-                                                        const Clock& clock) {
-  auto own = identity.credentials();
-  FEDMETA_ASSIGN_OR_RETURN(const VerifiedCertificate certificate,
-                           VerifiedCertificate::Verify(own->certificate_pem, own->trust_pem,
-                                                       IdentityRole::kClient, clock.Wall()));
-  FEDMETA_ASSIGN_OR_RETURN(StatementKey key, StatementKey::Of(*own));
-  return std::shared_ptr<const Signer>(std::make_shared<const CredentialsSigner>(
-      std::move(own), std::move(key), certificate.sha256()));
+SignerSource CertificateSigner(std::shared_ptr<const IdentitySource> identity, const Clock& clock) {
+  return [latest = std::make_shared<LatestSigner>(std::move(identity), clock)] {
+    return latest->Get();
+  };
 }
 
 std::unique_ptr<PeerVerifier> CertificateVerifier(const IdentitySource& identity,

@@ -9,10 +9,10 @@
 
 namespace fedmeta {
 
-/// Signs with the key of this party's certificate, as `identity` has it now (ECDSA P-256, SHA-256,
-/// through EVP_PKEY). Errors: the certificate no longer leads to the authority.
-Result<std::shared_ptr<const Signer>> CertificateSigner(const IdentitySource& identity,
-                                                        const Clock& clock);
+/// Signs with the key of this party's certificate, as `identity` has it when a session begins
+/// (ECDSA P-256, SHA-256, through EVP_PKEY). Errors: the certificate no longer leads to the
+/// authority. The clock outlives it. Thread-safe.
+SignerSource CertificateSigner(std::shared_ptr<const IdentitySource> identity, const Clock& clock);
 
 /// Verifies clients' certificates against the authority that `identity` trusts, its federation, and
 /// its list of revoked certificates (IdentitySource::CheckPeer). A source without such a list

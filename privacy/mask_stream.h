@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -18,8 +19,9 @@ struct MaskTerm {
   const SecretBytes* key;  ///< outlives the call
   MaskSign sign;
 };
-/// Adds masks to a vector, or takes them off, all in one pass over its words.
-void ApplyMasks(std::span<const MaskTerm> masks, RingVector& vector);
+/// Adds masks to a vector, or takes them off, all in one pass over its words, on at most so many
+/// threads.
+void ApplyMasks(std::span<const MaskTerm> masks, RingVector& vector, std::size_t threads = 1);
 inline void ApplyMask(const SecretBytes& key, MaskSign sign, RingVector& vector) {
   const MaskTerm one{.key = &key, .sign = sign};
   ApplyMasks({&one, 1}, vector);

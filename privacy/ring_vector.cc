@@ -101,6 +101,14 @@ Bytes RingVector::ToBytes() const {
   return bytes;
 }
 
+std::span<const std::byte> RingVector::Wire(Bytes& packed) const {
+  if (IsNarrow(bits_)) {
+    packed = ToBytes();
+    return packed;
+  }
+  return std::visit([](const auto& words) { return std::as_bytes(std::span(words)); }, words_);
+}
+
 Status RingVector::Add(const RingVector& other) {
   if (other.bits_ != bits_ || other.wide_ != wide_ || other.size() != size()) {
     return Error(ErrorCode::kInvalidArgument,

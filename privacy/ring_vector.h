@@ -37,6 +37,9 @@ class RingVector {
   std::size_t size() const;
   std::size_t wire_size() const;  ///< bytes
   Bytes ToBytes() const;
+  /// The same without a copy where the words are what is sent: `packed` holds the bytes else. Valid
+  /// while neither changes.
+  std::span<const std::byte> Wire(Bytes& packed) const;
 
   /// += modulo 2^bits. kInvalidArgument for another ring or size.
   Status Add(const RingVector& other);

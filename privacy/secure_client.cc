@@ -45,8 +45,10 @@ struct Session {
   std::vector<SecretBytes> held;           // salted shares, of each member's seed; here first only
                                            // the own one
   // Since the masking.
-  Bytes masked;
-  Digest masked_hash = {};
+  RingVector masked;
+  Bytes packed;
+  std::span<const std::byte> upload;  // of the two
+  Digest upload_hash = {};
   v1::SignedMessage receipt;
 
   std::optional<Answer> shared, masked_answer, opened;
@@ -318,14 +320,18 @@ Result<std::string> SecureClient::Content::MaskVector(Session& now, std::string_
   FEDMETA_RETURN_IF_ERROR(CheckShares(now, delivery));
   FEDMETA_RETURN_IF_ERROR(options.latch->RecordMasked(Facts(now.start)));
   ApplySessionMasks(now, vector);
-  Bytes masked = vector.ToBytes();
-  const Digest hash = Digest::Of(masked);
+  Bytes packed;
+  const std::span<const std::byte> upload = vector.Wire(packed);
+  const Digest hash = Digest::Of(upload);
   v1::ReceiptBody body;
   body.set_vector_hash(hash.bytes());
   FEDMETA_ASSIGN_OR_RETURN(now.receipt, SignBody(*now.signer, now.Place(SessionMessage::kReceipt),
                                                  body.SerializeAsString()));
-  now.masked = std::move(masked);
-  now.masked_hash = hash;
+  // Moved, both keep the bytes where they are.
+  now.masked = std::move(vector);
+  now.packed = std::move(packed);
+  now.upload = upload;
+  now.upload_hash = hash;
   return now.receipt.SerializeAsString();
 }
 
@@ -416,8 +422,8 @@ Result<SecureClient::Masked> SecureClient::Mask(std::string_view delivery, RingV
         return content_->MaskVector(now, delivery, std::move(vector));
       }));
   return Masked{.receipt = std::move(receipt),
-                .vector = content_->session->masked,
-                .vector_hash = content_->session->masked_hash};
+                .vector = content_->session->upload,
+                .vector_hash = content_->session->upload_hash};
 }
 
 Result<std::string> SecureClient::Open(std::string_view request) {

@@ -356,8 +356,8 @@ class Simulation::Implementation {
     std::unique_ptr<OpeningLatch> latch;
     SecureMember member;
   };
-  Status Hold(const ClientId& client, const RoundPlan& plan, RingVector encoded,
-              std::optional<LocalNoise> noise) {
+  Status Hold(const ClientId& client, const RoundPlan& plan,
+              std::shared_ptr<const RingVector> encoded, std::optional<LocalNoise> noise) {
     auto found = members_.find(client);
     if (found == members_.end()) {
       std::unique_ptr<OpeningLatch> latch = OpeningsInMemory();

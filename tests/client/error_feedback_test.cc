@@ -120,9 +120,9 @@ TEST_F(ErrorFeedbackTest, AFailedUpdateChangesNothingThatIsKept) {
                                  .round = 2})
           .value();
   const RingCodec codec = SecureCodec(secure, &compression.exchanged(), 1).value();
-  EXPECT_EQ(failed.encoded.wire_size(), codec.Zero().wire_size());
-  RingVector sum = failed.encoded;
-  ASSERT_TRUE(sum.Add(Execute(leg, 2, kept, leg.state).encoded).ok());
+  EXPECT_EQ(failed.encoded->wire_size(), codec.Zero().wire_size());
+  RingVector sum = *failed.encoded;
+  ASSERT_TRUE(sum.Add(*Execute(leg, 2, kept, leg.state).encoded).ok());
   EXPECT_EQ(codec.Decode(sum, 2)->failures, 1);
 }
 

@@ -68,7 +68,7 @@ class SecureMemberNoiseTest : public ::testing::Test {
                .verifier = &authority_.verifier(),
                .latch = &latch_})
               .value();
-      member.Hold(*plan_, assignment_, RingVector(RingBits::k32, kWords),
+      member.Hold(*plan_, assignment_, std::make_shared<RingVector>(RingBits::k32, kWords),
                   LocalNoise({.terms = Distributed(), .sigma = kSigma, .minimum = 3, .cohort = 5}));
       members_.emplace(ClientId(name), std::move(member));
     }
@@ -187,8 +187,8 @@ TEST(PrivateTrainerTest, ClipsWhatIsToBeMaskedAndGivesTheNoiseToAdd) {
   const ClientResult result = Trained(true).value();
   ASSERT_TRUE(result.noise.has_value());
   double squares = 0;
-  for (std::size_t i = 0; i < result.encoded.size(); ++i)
-    squares += std::pow(static_cast<double>(result.encoded.Signed(i)), 2);
+  for (std::size_t i = 0; i < result.encoded->size(); ++i)
+    squares += std::pow(static_cast<double>(result.encoded->Signed(i)), 2);
   EXPECT_GT(squares, 0);
   // Noise multiplier 2, and of three members two are counted on.
   EXPECT_LE(std::sqrt(squares) * 2, static_cast<double>(result.noise->Sigma(3)) * std::sqrt(2.0));

@@ -75,10 +75,10 @@ class SecureSiteTest : public ::testing::Test {
     sites_[i] = Start(i);
   }
   void Hold(std::size_t i, const RoundPlan& plan, const std::string& data = "heart") {
-    RingVector vector(RingBits::k32, kWords);
-    vector.AddSigned(0, static_cast<std::int64_t>(i + 1));
+    const auto vector = std::make_shared<RingVector>(RingBits::k32, kWords);
+    vector->AddSigned(0, static_cast<std::int64_t>(i + 1));
     const Status held =
-        sites_[i]->Hold(data, plan, Assigned(plan.key().experiment.value()), std::move(vector), {});
+        sites_[i]->Hold(data, plan, Assigned(plan.key().experiment.value()), vector, {});
     ASSERT_TRUE(held.ok()) << held.error().message();
   }
   void HoldAll(const RoundPlan& plan) {
@@ -323,8 +323,8 @@ TEST_F(SecureSiteTest, ABadShareIsComplainedOfWithoutAnUpload) {
 TEST_F(SecureSiteTest, TwoProcessesDoNotShareARecordOfOpenings) {
   Hold(0, Plan(1));
   const auto second = Start(0);
-  const Status held =
-      second->Hold("heart", Plan(1), Assigned("heart/maml"), RingVector(RingBits::k32, kWords), {});
+  const Status held = second->Hold("heart", Plan(1), Assigned("heart/maml"),
+                                   std::make_shared<RingVector>(RingBits::k32, kWords), {});
   ASSERT_FALSE(held.ok());
   EXPECT_EQ(held.error().code(), ErrorCode::kUnavailable);
 }

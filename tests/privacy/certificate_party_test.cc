@@ -50,13 +50,12 @@ class CertificatePartyTest : public PkiTest {
     Site site;
     site.identity = Must(LiveIdentity::Open(files, IdentityRole::kClient, clock_, *logger_));
     site.verifier = CertificateVerifier(*site.identity, clock_);
-    site.client.emplace(Must(SecureClient::Create(
-        {.federation = "heart",
-         .policy = {.members = {"spiffe://heart/client/*"}},
-         .signer = [this,
-                    identity = site.identity] { return CertificateSigner(*identity, clock_); },
-         .verifier = site.verifier.get(),
-         .latch = site.latch.get()})));
+    site.client.emplace(
+        Must(SecureClient::Create({.federation = "heart",
+                                   .policy = {.members = {"spiffe://heart/client/*"}},
+                                   .signer = CertificateSigner(site.identity, clock_),
+                                   .verifier = site.verifier.get(),
+                                   .latch = site.latch.get()})));
     return site;
   }
   static std::string RosterOf(std::vector<Site>& sites, std::uint32_t session) {

@@ -124,16 +124,20 @@ TEST(MaskStreamTest, ManyMasksAreOneAfterAnother) {
     for (int i = 0; i < 5; ++i) drawn.push_back(rng.Draw(32));
     return drawn;
   }();
-  constexpr std::size_t kWords = 3 * 2048 + 7;  // neither the block's size nor a multiple
-  RingVector together(RingBits::k32, kWords), one_by_one(RingBits::k32, kWords);
+  // Enough for four threads; neither a block's size nor a multiple.
+  constexpr std::size_t kWords = 4 * 65536 + 4099;
+  RingVector one_by_one(RingBits::k32, kWords);
   std::vector<MaskTerm> terms;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const MaskSign sign = i % 2 == 0 ? MaskSign::kAdd : MaskSign::kSubtract;
     terms.push_back({.key = &keys[i], .sign = sign});
     ApplyMask(keys[i], sign, one_by_one);
   }
-  ApplyMasks(terms, together);
-  EXPECT_TRUE(together == one_by_one);
+  for (const std::size_t threads : {1, 2, 3, 4, 64}) {
+    RingVector together(RingBits::k32, kWords);
+    ApplyMasks(terms, together, threads);
+    EXPECT_TRUE(together == one_by_one) << threads;
+  }
 }
 
 TEST(MaskStreamTest, BothRingsReadOneStreamAndWhatIsAddedComesOff) {
