@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -14,6 +15,7 @@
 #include "fedmeta/cli/run_heading.h"
 #include "fedmeta/configs/loader.h"
 #include "fedmeta/coordinator/round_store.h"
+#include "fedmeta/core/text.h"
 #include "fedmeta/protocol/version.h"
 #include "fedmeta/records/progress.h"
 #include "fedmeta/records/run_folder.h"
@@ -35,7 +37,23 @@ Status CheckThereIsARun(const RunRequest& request) {
                                                 " is missing: leave --resume out to begin one");
 }
 
+/// One line a reason: of many sites that are too small each would say the same.
+void Warn(const std::vector<SkippedSite>& skipped, const RunRequest& request) {
+  std::map<std::string, std::vector<std::string>> sites;
+  for (const SkippedSite& site : skipped) sites[site.reason].push_back(site.name);
+  for (const auto& [reason, names] : sites) {
+    const std::string who = names.size() == 1 ? "site " + names.front() + " takes"
+                                              : std::to_string(names.size()) + " sites take";
+    request.warn(who + " no part: " + reason +
+                 (names.size() == 1 ? "" : " (" + Join(names, ", ") + ")"));
+  }
+}
+
 }  // namespace
+
+void PrintWarning(const std::string& text) {
+  std::fprintf(stderr, "fedmeta: warning: %s\n", text.c_str());
+}
 
 Result<RunSummary> RunSimulated(const LearnProgram& program, const RunRequest& request,
                                 std::stop_token stop) {
@@ -47,10 +65,7 @@ Result<RunSummary> RunSimulated(const LearnProgram& program, const RunRequest& r
   FEDMETA_ASSIGN_OR_RETURN(
       const SimulationData data,
       OpenSimulationData(*experiment, program.registries.data, program.schema));
-  for (const SkippedSite& site : data.skipped) {
-    std::fprintf(stderr, "fedmeta: warning: site %s takes no part: %s\n", site.name.c_str(),
-                 site.reason.c_str());
-  }
+  Warn(data.skipped, request);
   FEDMETA_ASSIGN_OR_RETURN(std::vector<Leg> legs,
                            PrepareLegs(*experiment, program.registries, &data));
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -10,12 +11,16 @@
 
 namespace fedmeta {
 
+/// On standard error.
+void PrintWarning(const std::string& text);
+
 struct RunRequest {
   std::string experiment;  ///< EXPERIMENT.yaml
   std::string out;         ///< run folder; empty: the default one
   std::vector<std::string> overrides;
   bool resume = false;
   bool show_progress = true;  ///< on standard output
+  std::function<void(const std::string&)> warn = PrintWarning;
 };
 
 /// Simulates one experiment into its run folder. Several may run at a time, on threads of their

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -64,7 +65,8 @@ class Sweep {
                          .out = folder.string(),
                          .overrides = run->overrides,
                          .resume = std::filesystem::exists(folder / "store.db"),
-                         .show_progress = false};
+                         .show_progress = false,
+                         .warn = [this](const std::string& warning) { WarnOnce(warning); }};
       // Runs beside each other are the better use of the processors.
       if (arguments_.jobs > 1) request.overrides.insert(request.overrides.begin(), "threads=1");
       const Result<RunSummary> summary = RunSimulated(program_, request, stop_);
@@ -95,12 +97,19 @@ class Sweep {
     std::fflush(stdout);
   }
 
+  /// Runs of one sweep mostly have the same sites.
+  void WarnOnce(const std::string& warning) {
+    const std::scoped_lock lock(mutex_);
+    if (warned_.insert(warning).second) PrintWarning(warning);
+  }
+
   const LearnProgram& program_;
   const SweepArguments& arguments_;
   const std::vector<SweepRun> runs_;
   const std::stop_token stop_;
   std::mutex mutex_;
   std::size_t next_ = 0, done_ = 0;
+  std::set<std::string> warned_;
   std::optional<Error> failure_;
 };
 

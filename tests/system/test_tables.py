@@ -102,6 +102,18 @@ class TablesTest(unittest.TestCase):
         self.assertNotIn(CANARY, result.stderr)
         self.assertFalse((self.federation.dir / "simulated").exists())
 
+    def test_a_sweep_says_once_what_its_runs_share_and_goes_on_where_it_was(self):
+        for number in (4, 5):
+            self.federation.write(f"few-{number}.csv", "disease,sex,chol\npresent,male,250\n")
+            self.federation.write(f"few-{number}.yaml", f"data: {{heart: {{source: {{name: csv, path: few-{number}.csv}}}}}}\n")
+        sites = "[site-1.yaml,site-2.yaml,site-3.yaml,few-4.yaml,few-5.yaml]"
+        sweep = ("sweep", "experiment.yaml", "seed=1..3", "federation.rounds=1", f"data.partition.site_files={sites}", "--jobs", 2, "--out", "sweep")
+        first = self.federation.run(*sweep)
+        self.assertEqual(first.stdout.count("completed"), 3, first.stdout)
+        self.assertRegex(first.stderr, r"^fedmeta: warning: 2 sites take no part: .*too few rows.* \(few-4, few-5\)\n$")
+        self.assertTrue((self.federation.dir / "sweep/seed=2/summary.json").exists())
+        self.assertEqual(self.federation.run(*sweep).stdout.count("finished before"), 3)
+
     def test_a_model_is_adapted_to_a_table(self):
         self.federation.run("run", "experiment.yaml", "--out", "simulated")
         adapted = self.federation.run("adapt", "--model", "simulated", "--data", "site-2.yaml", "--out", "adapted")
