@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "fedmeta/coordinator/asked_members.h"
 #include "fedmeta/coordinator/cohort.h"
 #include "fedmeta/coordinator/leg_course.h"
 #include "fedmeta/coordinator/plain_round_engine.h"
@@ -171,6 +172,7 @@ class ExperimentEngine::Implementation {
     tested_round_ = 0;
     warned_of_divergence_ = false;
     conduct_ = {};
+    asked_ = {};
     spent_in_succession_ = 0;
     SetStep(rounds() > 0 ? Step::kTrain : Step::kValidate);
     bool ended = false;
@@ -213,7 +215,15 @@ class ExperimentEngine::Implementation {
   std::size_t Wanted() const {
     return cohort_gathered_ ? needed() : experiment_.federation().cohort();
   }
-  bool Ready() { return presence_.AllBack() && Pool().size() >= Wanted(); }
+  bool Ready() {
+    if (!presence_.AllBack()) return false;
+    return MustAskAgain() ? Absent().empty() : Pool().size() >= Wanted();
+  }
+
+  /// After a spent round the model is what it was, and sites answer it only to the same members:
+  /// all of them are needed, also those who would sit out.
+  bool MustAskAgain() { return step_ == Step::kTrain && asked_.All().size() >= needed(); }
+  std::vector<ClientId> Absent() const { return asked_.Missing(presence_.training()); }
 
   /// Who may be asked: those present, without those who sit out.
   const Population& Pool() {
@@ -246,6 +256,14 @@ class ExperimentEngine::Implementation {
   }
 
   void JoinDeadlinePassed(TimePoint now) {
+    const std::vector<ClientId> absent = MustAskAgain() ? Absent() : std::vector<ClientId>();
+    if (!absent.empty()) {
+      out_.emplace_back(ReportNote{
+          Describe() + ": " + absent.front().value() +
+          " is not here (federation.join_deadline), who was asked the same model in the spent "
+          "round before: asking others. Sites that answered it then refuse, unless their files "
+          "say secure_aggregation.same_model"});
+    }
     const std::size_t present = Pool().size();
     const std::string figures =
         std::to_string(present) + " of " + std::to_string(Wanted()) +
@@ -272,11 +290,13 @@ class ExperimentEngine::Implementation {
     const Population& pool = Pool();
     const v1::Federation& federation = experiment_.federation();
     const bool trains = step_ == Step::kTrain;
+    const bool again = MustAskAgain() && Absent().empty();
     const double asked = std::ceil(federation.cohort() * (1 + federation.over_selection()));
     const std::vector<ClientId> cohort =
-        trains ? DrawCohort(pool, static_cast<std::size_t>(asked), experiment_.seed(),
-                            course().facts().name, round_)
-               : pool.All();
+        again    ? asked_.All()
+        : trains ? DrawCohort(pool, static_cast<std::size_t>(asked), experiment_.seed(),
+                              course().facts().name, round_)
+                 : pool.All();
     Result<RoundPlan> plan = MakePlan();
     if (!plan.ok()) {
       End(RunStatus::kFailed, plan.error().WithContext(Describe()), now);
@@ -284,15 +304,25 @@ class ExperimentEngine::Implementation {
     }
     on_training_sites_ =
         step_ == Step::kTest && &presence_.For(step_, fewest()) == &presence_.training();
-    Attempt attempt{.plan = *plan,
-                    .cohort = cohort,
-                    .minimum = static_cast<std::uint32_t>(needed()),
-                    .enough = trains && federation.over_selection() > 0 ? federation.cohort() : 0,
-                    .population = static_cast<std::uint32_t>(presence_.training().size()),
-                    .report_deadline = ToDuration(federation.report_deadline())};
-    Begin(secure() ? MakeSecureRoundEngine(Secured(std::move(attempt)), tickets_)
-                   : MakePlainRoundEngine(std::move(attempt), tickets_),
-          now);
+    Attempt attempt{
+        .plan = *plan,
+        .cohort = cohort,
+        .minimum = static_cast<std::uint32_t>(again ? cohort.size() : needed()),
+        .enough = trains && !again && federation.over_selection() > 0 ? federation.cohort() : 0,
+        .population = static_cast<std::uint32_t>(presence_.training().size()),
+        .report_deadline = ToDuration(federation.report_deadline())};
+    if (!secure()) {
+      Begin(MakePlainRoundEngine(std::move(attempt), tickets_), now);
+      return;
+    }
+    SecureAttempt secured = Secured(std::move(attempt));
+    if (again) {
+      secured.groups = asked_.groups();
+      out_.emplace_back(ReportNote{Describe() + " asks exactly the " +
+                                   std::to_string(cohort.size()) +
+                                   " clients of the spent round before: the model is the same"});
+    }
+    Begin(MakeSecureRoundEngine(std::move(secured), tickets_), now);
   }
 
   void Begin(std::unique_ptr<RoundEngine> attempt, TimePoint now) {
@@ -414,6 +444,7 @@ class ExperimentEngine::Implementation {
     attempts_ = step_ == Step::kTrain ? record.key.attempt : (record.key.attempt + 1) / 2;
     conduct_.Take(record);
     if (step_ == Step::kTrain) {
+      asked_.Take(record);
       RoundRecord line = course().TakeTraining(record);
       if (record.committed) SetStateHash(record.state_hash, record.sent_hash);
       WarnOfDivergence(line.metrics);
@@ -451,7 +482,7 @@ class ExperimentEngine::Implementation {
     SetStep(Step::kTrain);
   }
 
-  /// Its members have opened it and will not do so again: what was asked is not asked again.
+  /// Its members have opened it and will not do so again: that round is not asked again.
   bool TakeSpent() {
     const bool trained = step_ == Step::kTrain;
     if (trained) ++spent_in_succession_;
@@ -643,6 +674,7 @@ class ExperimentEngine::Implementation {
   bool warned_of_divergence_ = false;
   std::uint64_t tested_round_ = 0;  // of the leg, at its last test
   SecureConduct conduct_;
+  AskedMembers asked_;
   Population pool_;  // of the latest Pool(), where somebody sits out
   std::uint32_t spent_in_succession_ = 0;
   std::unique_ptr<RoundEngine> attempt_;

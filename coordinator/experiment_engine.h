@@ -99,7 +99,9 @@ enum class SmallGroups : std::uint8_t {
 /// evaluations included; who missed a session sits out the further attempts of its round, and after
 /// three in the last twenty sessions of the leg all attempts until they are forgotten. A round that
 /// was opened without a usable sum is spent: it is one of the experiment's rounds, the state stays,
-/// and three in succession end the run.
+/// and three in succession end the run. The round after it asks exactly the same clients, group by
+/// group, because sites answer the same model to nobody else; it waits for them as long as
+/// join_deadline, then asks others.
 class ExperimentEngine {
  public:
   ExperimentEngine(const v1::Experiment& experiment, std::vector<LegFacts> legs,

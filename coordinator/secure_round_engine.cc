@@ -20,6 +20,7 @@ class SecureRoundEngine final : public AttemptEngine {
         group_size_(settings_.terms.group_size()),
         model_hash_(secure.model_hash),
         charged_(std::move(secure.charged)),
+        given_groups_(std::move(secure.groups)),
         tickets_(tickets) {}
 
   std::string_view phase() const override {
@@ -151,17 +152,24 @@ class SecureRoundEngine final : public AttemptEngine {
 
   void Proceed(TimePoint now) override {
     BeginSum(now);
+    for (const std::vector<ClientId>& clients : given_groups_.empty() ? Deal() : given_groups_) {
+      groups_.emplace_back(FrameOfGroups(), static_cast<std::uint32_t>(groups_.size()), clients);
+    }
+    for (SecureGroup& group : groups_) group.Start(now);
+    Settle(now);
+  }
+
+  AskedMembers::Groups Deal() const {
     const std::vector<ClientId> clients = Those(Standing::kInHand);
     const std::size_t count = (clients.size() + group_size_ - 1) / group_size_;
+    AskedMembers::Groups groups;
     for (std::size_t number = 0; number < count; ++number) {
       const auto at = [&](std::size_t part) {
         return clients.begin() + static_cast<std::ptrdiff_t>(clients.size() * part / count);
       };
-      groups_.emplace_back(FrameOfGroups(), static_cast<std::uint32_t>(number),
-                           std::vector<ClientId>(at(number), at(number + 1)));
+      groups.emplace_back(at(number), at(number + 1));
     }
-    for (SecureGroup& group : groups_) group.Start(now);
-    Settle(now);
+    return groups;
   }
 
   /// Whether the sums are done, can go on, or cannot.
@@ -291,6 +299,7 @@ class SecureRoundEngine final : public AttemptEngine {
   const std::size_t group_size_;
   const Digest model_hash_;
   const std::optional<ChargedAttempt> charged_;  // what it goes on with
+  const AskedMembers::Groups given_groups_;
   Tickets& tickets_;
   std::uint32_t last_session_ = 0;
   std::deque<SecureGroup> groups_;  // does not move

@@ -95,6 +95,13 @@ Status CheckDistinct(std::span<const Member> members, const Member& further) {
   return {};
 }
 
+Digest MemberSetOf(std::span<const Member> members) {
+  FieldText fields;
+  fields.Add("fedmeta secure aggregation 1 members");
+  for (const Member& member : members) fields.Add(member.identity).Add(member.peer->organisation());
+  return fields.Hash();
+}
+
 Digest SessionOf(const SessionContext& context, std::span<const Member> members) {
   std::vector<std::string_view> bodies;
   for (const Member& member : members) bodies.push_back(member.advertisement.statement().body());

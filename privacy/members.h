@@ -37,6 +37,8 @@ Result<Member> CheckAdvertisement(const SessionContext& context, const SessionSu
 /// kPermissionDenied, naming both.
 Status CheckDistinct(std::span<const Member> members, const Member& further);
 
+/// SessionFacts::member_set of members sorted by identity: who they are, whatever their keys.
+Digest MemberSetOf(std::span<const Member> members);
 /// Of members sorted by identity.
 Digest SessionOf(const SessionContext& context, std::span<const Member> members);
 

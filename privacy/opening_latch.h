@@ -20,6 +20,9 @@ struct SessionFacts {
   Digest model_hash = {};
   Digest session = {};        ///< zeros before the members are known (R0)
   std::uint32_t members = 0;  ///< likewise
+  /// SHA-256 over who they are (identities with their organisations, sorted, each with its length
+  /// before it), likewise.
+  Digest member_set = {};
 };
 
 /// What a site has opened, for ever: per data source, over all experiments. Each Record... is
@@ -29,10 +32,13 @@ struct SessionFacts {
 class OpeningLatch {
  public:
   virtual ~OpeningLatch() = default;
-  /// Before R0. kFailedPrecondition: the round (experiment, purpose, round) was opened, or the
-  /// model was masked under another round of this purpose, and the site has not opted in.
+  /// Before R0, and again in R1 once the members are known. kFailedPrecondition: the round
+  /// (experiment, purpose, round) was opened; or the model was masked under another round of this
+  /// purpose, not always for the one set of members that it is asked of now (in R0: for more than
+  /// one set), and the site has not opted in.
   virtual Status CheckStart(const SessionFacts& facts) = 0;
-  /// Before R2 leaves: (purpose, model) belongs to this round from now on. Checks again.
+  /// Before R2 leaves: (purpose, model) belongs to this round and these members from now on. Checks
+  /// again.
   virtual Status RecordMasked(const SessionFacts& facts) = 0;
   /// Before R3 leaves: the round is opened, by this session. Checks again. The same session again
   /// succeeds.

@@ -14,7 +14,7 @@ namespace fedmeta {
 /// its folder).
 struct OpeningLogOptions {
   std::filesystem::path path;
-  std::uint32_t same_model = 0;  ///< further rounds in which the same model may be masked
+  std::uint32_t same_model = 0;  ///< further rounds in which others may be asked the same model
   std::uint32_t reopen = 0;      ///< further openings of one round, after its sum was lost
 };
 Result<std::unique_ptr<OpeningLatch>> OpenOpeningLog(const OpeningLogOptions& options);

@@ -39,7 +39,7 @@ struct Session {
   // Since the roster.
   std::vector<Member> members;
   std::size_t rank = 0;  // of this client, from 0
-  Digest digest;
+  Digest digest, member_set;
   std::vector<SecretBytes> incoming_keys;  // of the members' shares for this client
   std::vector<SecretBytes> mask_keys;      // with the members
   std::vector<SecretBytes> held;           // salted shares, of each member's seed; here first only
@@ -105,6 +105,7 @@ SessionFacts SecureClient::Content::Facts(const Start& start) const {
   if (session && SameStart(session->start, start)) {
     facts.session = session->digest;
     facts.members = static_cast<std::uint32_t>(session->members.size());
+    facts.member_set = session->member_set;
   }
   return facts;
 }
@@ -216,6 +217,9 @@ Result<std::string> SecureClient::Content::MakeShares(Session& now, std::string_
                                                   request, "secure aggregation: the roster"));
   FEDMETA_RETURN_IF_ERROR(AdmitMembers(now, roster));
   now.digest = SessionOf(now.context, now.members);
+  now.member_set = MemberSetOf(now.members);
+  // Who would refuse to mask for these members says so before anybody has masked.
+  FEDMETA_RETURN_IF_ERROR(options.latch->CheckStart(Facts(now.start)));
   const std::size_t count = now.members.size();
   const std::vector<SecretBytes> shares =
       SplitSecret(now.seed, OpeningThreshold(count), count, rng);

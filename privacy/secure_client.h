@@ -69,7 +69,8 @@ class SecureClient {
   /// R1: a v1::SessionRoster. Refused: a signature, certificate or identity that does not hold, a
   /// revoked or unpinned member, two members of one organisation, repeated identities or keys, an
   /// own entry that is not exactly the one advertised, fewer members than the policy's minimum,
-  /// another plan, model or vector size. Returns v1::Shares.
+  /// another plan, model or vector size; what the latch refuses of these members. Returns
+  /// v1::Shares.
   Result<std::string> Share(std::string_view roster);
 
   struct Masked {

@@ -10,10 +10,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "fedmeta/core/logger.h"
+#include "fedmeta/identity/live_identity.h"
+#include "fedmeta/identity/revocation.h"
+#include "fedmeta/privacy/certificate_party.h"
 #include "fedmeta/privacy/masked_sum.h"
 #include "fedmeta/privacy/process_party.h"
 #include "fedmeta/privacy/secure_server.h"
 #include "fedmeta/protocol/phases.h"
+#include "fedmeta/tests/identity/pki_fixture.h"
 #include "fedmeta/tests/support/temporary_folder.h"
 #include "fedmeta/v1/secure.pb.h"
 
@@ -207,22 +212,26 @@ TEST_F(SecureSiteTest, ARestartedSiteDoesNotResumeASession) {
               HasSubstr("no session"));
 }
 
-TEST_F(SecureSiteTest, AModelIsAnsweredUnderOneRoundWhateverItIsCalled) {
+TEST_F(SecureSiteTest, AModelIsAnsweredToOneSetOfMembersWhateverItIsCalled) {
   HoldAll(Plan(1));
   MaskedSum sum(RingVector(RingBits::k32, kWords));
   UntilOpening(Plan(1), 1, 4, sum);  // masked, never opened
   for (const bool restarted : {false, true}) {
     if (restarted) Restart(0);
-    Hold(0, Plan(2));
-    EXPECT_THAT(Refusal(0, Plan(2), 1, kAdvertisePhase), HasSubstr("was already answered"));
-    // Another name, and another seed with it.
-    const RoundPlan other = Plan(1, 1, "state", "lungs/maml");
-    Hold(0, other);
-    EXPECT_THAT(Refusal(0, other, 1, kAdvertisePhase), HasSubstr("was already answered"));
+    // The next round; another name, and another seed with it.
+    for (const RoundPlan& plan : {Plan(2), Plan(1, 1, "state", "lungs/maml")}) {
+      HoldAll(plan);
+      v1::SessionRoster without = Advertise(plan, restarted ? 2 : 1);
+      without.mutable_members()->RemoveLast();
+      EXPECT_THAT(Refusal(0, plan, restarted ? 2 : 1, kSharePhase, without.SerializeAsString()),
+                  HasSubstr("was already answered under 1 other rounds, not always for exactly"));
+    }
   }
+  HoldAll(Plan(2));
+  EXPECT_EQ(OpenedSum(Plan(2), 3, 4), 1 + 2 + 3 + 4) << "the same members";
   // The next state is another model; so is the same one to other data of this site.
-  Hold(0, Plan(2, 1, "next state"));
-  EXPECT_EQ(Refusal(0, Plan(2, 1, "next state"), 1, kAdvertisePhase), "(answered)");
+  Hold(0, Plan(3, 1, "next state"));
+  EXPECT_EQ(Refusal(0, Plan(3, 1, "next state"), 1, kAdvertisePhase), "(answered)");
   Hold(0, Plan(2), "lungs");
   EXPECT_EQ(Refusal(0, Plan(2), 1, kAdvertisePhase), "(answered)");
 }
@@ -327,6 +336,83 @@ TEST_F(SecureSiteTest, TwoProcessesDoNotShareARecordOfOpenings) {
                                    std::make_shared<RingVector>(RingBits::k32, kWords), {});
   ASSERT_FALSE(held.ok());
   EXPECT_EQ(held.error().code(), ErrorCode::kUnavailable);
+}
+
+// With certificates of an authority and its list, as a live site has them.
+class CertifiedSiteTest : public PkiTest {
+ protected:
+  struct Site {
+    std::shared_ptr<LiveIdentity> identity;
+    std::unique_ptr<PeerVerifier> verifier;
+    std::unique_ptr<SecureSite> site;
+  };
+
+  CertifiedSiteTest() {
+    Authority();
+    Revoked({});
+    for (const char* name : {"a", "b", "c", "d"}) {
+      const auto request = Request(std::string("spiffe://heart/client/") + name);
+      EXPECT_TRUE(Sign(request).ok());
+      v1::Identity files = Files(request);
+      files.set_revocation_list(folder_ / "authority" / "denylist.pem");
+      Site& one = sites_.emplace_back();
+      one.identity = LiveIdentity::Open(files, IdentityRole::kClient, clock_, *logger_).value();
+      one.verifier = CertificateVerifier(*one.identity, clock_);
+      one.site = std::make_unique<SecureSite>(
+          SecureIdentity{.federation = "heart",
+                         .policy = {.members = {"spiffe://heart/client/*"}},
+                         .signer = CertificateSigner(one.identity, clock_),
+                         .verifier = one.verifier.get()},
+          folder_ / name);
+    }
+  }
+  /// The list is written anew, with this member on it.
+  void Revoked(const std::string& identity) {
+    RevokeOptions options{.authority_dir = folder_ / "authority"};
+    if (!identity.empty()) options.identity = identity;
+    const auto outcome = Revoke(options, clock_);
+    ASSERT_TRUE(outcome.ok()) << MessageOf(outcome);
+  }
+  Result<SecureMember::Answer> Ask(Site& site, std::uint32_t session, std::string_view phase,
+                                   std::string body) {
+    v1::PhaseRequest request;
+    *request.mutable_key() = Plan(1).message().key();
+    request.mutable_key()->set_session(session);
+    request.set_phase(std::string(phase));
+    request.set_body(std::move(body));
+    return site.site->member()->Handle(request);
+  }
+  std::string Roster(std::uint32_t session) {
+    v1::SessionRoster roster;
+    for (Site& one : sites_) {
+      EXPECT_TRUE(one.site
+                      ->Hold("heart", Plan(1), Assigned("heart/maml"),
+                             std::make_shared<RingVector>(RingBits::k32, kWords), {})
+                      .ok());
+      const auto answer = Ask(one, session, kAdvertisePhase, {});
+      EXPECT_TRUE(answer.ok()) << MessageOf(answer);
+      EXPECT_TRUE(roster.add_members()->ParseFromString(answer->body));
+    }
+    return roster.SerializeAsString();
+  }
+
+  const std::unique_ptr<Logger> logger_ = MakeNullLogger();
+  std::vector<Site> sites_;
+};
+
+TEST_F(CertifiedSiteTest, ARevokedMemberThatIsAdvertisedAllTheSameGetsNoShares) {
+  const std::string before = Roster(1);
+  EXPECT_TRUE(Ask(sites_[0], 1, kSharePhase, before).ok());
+  Revoked("spiffe://heart/client/d");
+  sites_[0].identity->Look();
+  const std::string roster = Roster(2);
+  const auto shares = Ask(sites_[0], 2, kSharePhase, roster);
+  ASSERT_FALSE(shares.ok());
+  EXPECT_EQ(shares.error().code(), ErrorCode::kPermissionDenied);
+  EXPECT_THAT(MessageOf(shares), HasSubstr("revoked"));
+  // The session is over, and the others, who have not looked yet, wait for its shares in vain.
+  EXPECT_THAT(MessageOf(Ask(sites_[0], 2, kSharePhase, roster)), HasSubstr("no session"));
+  EXPECT_TRUE(Ask(sites_[1], 2, kSharePhase, roster).ok());
 }
 
 }  // namespace

@@ -86,7 +86,8 @@ void SecureDrive::MakeEngine(std::optional<ChargedAttempt> stored) {
                                      .terms = terms_,
                                      .sessions = 3,
                                      .phase_deadline = std::chrono::seconds(10)},
-                        .model_hash = Digest::Of("model")};
+                        .model_hash = Digest::Of("model"),
+                        .groups = groups};
   if (stored) {
     attempt.attempt.cohort = stored->attempt.cohort;
     attempt.attempt.minimum = stored->minimum;

@@ -35,6 +35,8 @@ class SecureDrive {
   /// And another one begins and joins.
   void Restart(const ClientId& client);
 
+  /// SecureAttempt::groups.
+  AskedMembers::Groups groups;
   /// Who says nothing, by phase.
   std::map<std::string, std::set<std::string>> silent;
   /// Called for each answer before it is handed in; may change it.

@@ -10,6 +10,7 @@
 namespace fedmeta {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -35,14 +36,17 @@ class SecureExperiment {
 
   /// How the next training round ended. `missing`: who made its session end.
   void Add(bool committed, bool spent = false, std::vector<std::string> missing = {},
-           std::string_view phase = "share") {
+           std::string_view phase = "share", std::vector<std::string> members = {}) {
     AttemptRecord record;
     record.key = {.experiment = ExperimentId("demo/maml"), .round = round_, .attempt = ++attempt_};
     record.committed = committed;
     record.spent = spent;
     record.reason = committed ? "" : "a reason";
-    record.sessions = {
-        {.session = 1, .group = 0, .phase = std::string(phase), .missing = std::move(missing)}};
+    record.sessions = {{.session = 1,
+                        .group = 0,
+                        .members = std::move(members),
+                        .phase = std::string(phase),
+                        .missing = std::move(missing)}};
     if (committed) {
       record.state_hash = state_ = Digest::Of("state " + std::to_string(round_));
       head_ = record.key;
@@ -53,6 +57,11 @@ class SecureExperiment {
       ++round_;
       attempt_ = 0;
     }
+  }
+
+  /// A round whose sum too few of these could open.
+  void AddSpent(std::vector<std::string> members) {
+    Add(false, true, {}, "open", std::move(members));
   }
 
   /// An attempt that was charged, and whose sum turns out to be lost: spent.
@@ -77,8 +86,11 @@ class SecureExperiment {
     Take(engine_.Start({}));
   }
 
+  /// Nobody else comes.
+  void PassJoinDeadline() { Take(engine_.Handle(TimerFired{timer_}, {})); }
+
   /// Who is asked, of what: "train 4.1".
-  std::vector<std::string> asked;
+  std::vector<std::string> asked, notes;
   std::string what;
   std::optional<Finish> finish;
 
@@ -93,6 +105,10 @@ class SecureExperiment {
       } else if (const auto* plan = std::get_if<SendPlan>(&instruction)) {
         for (const ClientId& client : plan->clients) asked.push_back(client.value());
         what = plan->plan.key().ToString();
+      } else if (const auto* timer = std::get_if<SetTimer>(&instruction)) {
+        timer_ = timer->timer;
+      } else if (const auto* note = std::get_if<ReportNote>(&instruction)) {
+        notes.push_back(note->text);
       } else if (const auto* end = std::get_if<Finish>(&instruction)) {
         finish = *end;
       }
@@ -105,6 +121,7 @@ class SecureExperiment {
   std::vector<AttemptRecord> history_;
   std::uint64_t round_ = 1;
   std::uint32_t attempt_ = 0;
+  std::uint64_t timer_ = 0;  // the latest
   std::optional<RoundKey> head_;
   Digest state_ = SecureLeg().state_hash;
 };
@@ -143,6 +160,42 @@ TEST(SecureExperimentTest, ASpentRoundIsPassedOver) {
   experiment.Add(true);
   experiment.Start(experiment.Charged());
   EXPECT_EQ(experiment.what, "demo/maml train 3.1");
+  EXPECT_THAT(experiment.asked, ElementsAre("a", "b", "c", "d", "e"));
+}
+
+TEST(SecureExperimentTest, AfterASpentRoundItsMembersAreAskedAgainAndNobodyElse) {
+  SecureExperiment experiment;
+  experiment.Add(true);
+  experiment.AddSpent({"b", "c", "d"});
+  experiment.Start();
+  EXPECT_EQ(experiment.what, "demo/maml train 3.1");
+  EXPECT_THAT(experiment.asked, ElementsAre("b", "c", "d"));
+  EXPECT_THAT(experiment.notes,
+              Contains(HasSubstr("round 3 asks exactly the 3 clients of the spent round before")));
+
+  SecureExperiment afterwards;
+  afterwards.AddSpent({"b", "c", "d"});
+  afterwards.Add(true);
+  afterwards.Start();
+  EXPECT_THAT(afterwards.asked, ElementsAre("a", "b", "c", "d", "e")) << "the model has moved";
+}
+
+TEST(SecureExperimentTest, WhoIsNeededAfterASpentRoundDoesNotSitOut) {
+  SecureExperiment experiment;
+  experiment.AddSpent({"a", "b", "c"});
+  experiment.Add(false, false, {"b"});
+  experiment.Start();
+  EXPECT_EQ(experiment.what, "demo/maml train 2.2");
+  EXPECT_THAT(experiment.asked, ElementsAre("a", "b", "c"));
+}
+
+TEST(SecureExperimentTest, TheMembersOfASpentRoundAreWaitedForAndThenOthersAreAsked) {
+  SecureExperiment experiment;
+  experiment.AddSpent({"b", "c", "z"});
+  experiment.Start();
+  EXPECT_THAT(experiment.asked, ::testing::IsEmpty());
+  experiment.PassJoinDeadline();
+  EXPECT_THAT(experiment.notes, Contains(HasSubstr("z is not here (federation.join_deadline)")));
   EXPECT_THAT(experiment.asked, ElementsAre("a", "b", "c", "d", "e"));
 }
 

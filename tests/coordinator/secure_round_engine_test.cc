@@ -73,6 +73,29 @@ TEST(SecureRoundEngineTest, AFewMayBeLostWhileItIsOpened) {
   ExpectOpened(drive, "abcde");
 }
 
+TEST(SecureRoundEngineTest, GroupsThatAreGivenAreTheGroups) {
+  const auto members = [](const std::string& names) {
+    std::vector<ClientId> clients;
+    for (const char name : names) clients.emplace_back(std::string(1, name));
+    return clients;
+  };
+  SecureDrive drive(7);
+  drive.groups = {members("aceg"), members("bdf")};
+  drive.Run();
+  ExpectOpened(drive, "abcdefg");
+  ASSERT_THAT(drive.outcome->sessions, SizeIs(2));
+  EXPECT_THAT(drive.outcome->sessions[0].members, ElementsAre("a", "c", "e", "g"));
+  EXPECT_THAT(drive.outcome->sessions[1].members, ElementsAre("b", "d", "f"));
+
+  SecureDrive without(5, 16, 5);
+  without.groups = {members("abcde")};
+  without.silent[std::string(kSharePhase)] = {"b"};
+  without.Run();
+  EXPECT_FALSE(without.outcome->committed);
+  EXPECT_FALSE(without.outcome->spent);
+  EXPECT_THAT(without.charged, IsEmpty());
+}
+
 TEST(SecureRoundEngineTest, IsSpentWhenTooFewOpen) {
   SecureDrive drive(5);
   drive.silent[std::string(kOpenPhase)] = {"c", "d"};

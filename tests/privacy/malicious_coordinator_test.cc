@@ -124,16 +124,57 @@ TEST_F(MaliciousCoordinatorTest, ARestartedClientRemembersWhatItOpened) {
 
 TEST_F(MaliciousCoordinatorTest, TheSameModelIsNotAnsweredInAnotherRoundOrExperiment) {
   UntilOpening(SomeStart(1));
-  SecureClient::Start next_round = SomeStart(1, 6);
-  next_round.model_hash = SomeStart().model_hash;
-  EXPECT_THAT(Said(victim().Advertise(next_round)), HasSubstr("was already answered under 1"));
+  const auto expect_refused = [&](const SecureClient::Start& start) {
+    v1::SessionRoster without = Roster(start);  // it may yet be for the same members
+    without.mutable_members()->RemoveLast();
+    EXPECT_THAT(SharesRefusal(without), HasSubstr("was already answered under 1 other rounds"));
+    ExpectErased(without);
+  };
   SecureClient::Start other_experiment = SomeStart(1);
   other_experiment.key.experiment = ExperimentId("lungs/maml");
-  EXPECT_THAT(Said(victim().Advertise(other_experiment)), HasSubstr("was already answered"));
+  expect_refused(other_experiment);
   // Of the same round a new session may be had: nothing of the first was opened.
   EXPECT_TRUE(victim().Advertise(SomeStart(2)).ok());
+  SecureClient::Start next_round = SomeStart(1, 6);
+  next_round.model_hash = SomeStart().model_hash;
+  expect_refused(next_round);
   // And the next model, of course.
   EXPECT_TRUE(victim().Advertise(SomeStart(1, 7)).ok());
+}
+
+// A round that was opened and lost: the same members add up the same model again, and others do
+// not.
+TEST_F(MaliciousCoordinatorTest, TheSameModelIsAnsweredToExactlyTheSameMembers) {
+  const auto start = [](std::uint64_t round) {
+    SecureClient::Start one = SomeStart(1, round);
+    one.model_hash = Digest::Of("one model");
+    return one;
+  };
+  Must(victim().Open(UntilOpening(start(5)).SerializeAsString()));
+  Must(victim().Open(UntilOpening(start(6)).SerializeAsString()));
+
+  SecureSite& another = federation_.Add("site-006");
+  EXPECT_THAT(SharesRefusal(Roster(start(7))), HasSubstr("not always for exactly these members"));
+  EXPECT_TRUE(another.client->Advertise(start(8)).ok());
+  federation_.sites().pop_back();
+
+  // The name of one, in the hands of another organisation.
+  const std::string name = federation_.sites().back().id.value();
+  federation_.sites().pop_back();
+  federation_.Add(name, kSmallestSession, "another organisation");
+  EXPECT_THAT(SharesRefusal(Roster(start(9))), HasSubstr("not always for exactly these members"));
+}
+
+// Between the roster and the masking another experiment has asked the same model of others.
+TEST_F(MaliciousCoordinatorTest, TheMembersAreCheckedAgainBeforeTheMasking) {
+  SecureClient::Start start = SomeStart(1, 5);
+  const auto shares = Share(Roster(start));
+  SessionFacts elsewhere{.key = start.key, .model_hash = start.model_hash, .members = 4};
+  elsewhere.key.experiment = ExperimentId("lungs/maml");
+  elsewhere.member_set = Digest::Of("others");
+  Must(federation_[0].latch->RecordMasked(elsewhere));
+  EXPECT_THAT(MaskRefusal(Delivery(shares, 0)), HasSubstr("not always for exactly these members"));
+  EXPECT_THAT(MaskRefusal(Delivery(shares, 0)), HasSubstr("no session"));
 }
 
 TEST_F(MaliciousCoordinatorTest, OldSessionsAreNotReplayed) {

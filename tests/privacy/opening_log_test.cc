@@ -22,6 +22,10 @@ SessionFacts Facts(std::uint64_t round, const std::string& model, const std::str
           .session = Digest::Of(session),
           .members = 3};
 }
+SessionFacts Of(const std::string& members, SessionFacts facts) {
+  facts.member_set = Digest::Of(members);
+  return facts;
+}
 std::string Said(const Status& status) { return status.ok() ? "" : status.error().message(); }
 
 class OpeningLogTest : public ::testing::Test {
@@ -62,6 +66,54 @@ TEST_F(OpeningLogTest, PurposesAreApart) {
   evaluation.key.purpose = Purpose::kEvaluate;
   evaluation.key.round = 9;
   EXPECT_TRUE(log->RecordMasked(evaluation).ok());
+}
+
+TEST_F(OpeningLogTest, TheSameMembersMayAskTheSameModelAgain) {
+  const auto facts = [](std::uint64_t round, const std::string& members) {
+    return Of(members, Facts(round, "m", members + std::to_string(round)));
+  };
+  {
+    const auto log = Open();
+    EXPECT_TRUE(log->RecordMasked(facts(5, "abc")).ok());
+    EXPECT_TRUE(log->RecordOpened(facts(5, "abc")).ok());
+  }
+  const auto log = Open();
+  EXPECT_TRUE(log->CheckStart(Facts(6, "m", "")).ok());  // R0: they may be the same
+  EXPECT_TRUE(log->CheckStart(facts(6, "abc")).ok());
+  EXPECT_THAT(Said(log->CheckStart(facts(6, "ab"))), HasSubstr("not always for exactly these"));
+  EXPECT_THAT(Said(log->RecordMasked(facts(6, "abcd"))), HasSubstr("not always for exactly"));
+  EXPECT_TRUE(log->RecordMasked(facts(6, "abc")).ok());
+  EXPECT_TRUE(log->RecordOpened(facts(6, "abc")).ok());
+  EXPECT_TRUE(log->CheckStart(facts(7, "abc")).ok());
+  // With two rounds it is one set for ever.
+  const Status earlier = log->RecordMasked(Of("ab", Facts(5, "m", "s", "heart/maml")));
+  EXPECT_FALSE(earlier.ok());
+}
+
+TEST_F(OpeningLogTest, ARoundOfTwoSetsIsFollowedByNone) {
+  const auto log = Open();
+  EXPECT_TRUE(log->RecordMasked(Of("abcd", Facts(5, "m", "s1"))).ok());
+  EXPECT_TRUE(log->RecordMasked(Of("abc", Facts(5, "m", "s2"))).ok());  // nothing was opened
+  EXPECT_THAT(Said(Open()->CheckStart(Facts(6, "m", ""))), HasSubstr("for different members"));
+  for (const char* members : {"abcd", "abc"})
+    EXPECT_FALSE(Open()->CheckStart(Of(members, Facts(6, "m", ""))).ok()) << members;
+  EXPECT_TRUE(Open()->RecordMasked(Of("abc", Facts(5, "m", "s3"))).ok());
+  EXPECT_TRUE(Open(1)->RecordMasked(Of("abd", Facts(6, "m", "s4"))).ok()) << "it is allowed to";
+}
+
+TEST_F(OpeningLogTest, OldLinesHaveMembersThatAreLikeNone) {
+  const std::string line = "masked 0 " + Digest::Of("m").hex() + " 5 heart/maml of old";
+  const std::string checksum = Digest::Of(line).hex().substr(0, 16);
+  ASSERT_TRUE(WriteFileAtomically(path_, checksum + " " + line + "\n").ok());
+  SessionFacts facts = Facts(6, "m", "", "heart/maml of old");
+  facts.key.purpose = static_cast<Purpose>(0);
+  EXPECT_FALSE(Open()->CheckStart(facts).ok());
+  EXPECT_FALSE(Open()->CheckStart(Of("abc", facts)).ok());
+  EXPECT_TRUE(Open(1)->CheckStart(facts).ok());
+  facts.key.round = 5;
+  EXPECT_TRUE(Open()->RecordMasked(Of("abc", facts)).ok());
+  facts.key.round = 6;
+  EXPECT_FALSE(Open()->CheckStart(Of("abc", facts)).ok());
 }
 
 TEST_F(OpeningLogTest, ASiteMayAllowMore) {
