@@ -156,7 +156,8 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
       const auto audit,
       AuditLog::Open({.file = audit_file, .epoch = epoch_number}, *identity, clock));
   const Digest offer = ExperimentOffer(*experiment, legs).hash();
-  FEDMETA_RETURN_IF_ERROR(audit->Reconcile(opened.history));
+  FEDMETA_RETURN_IF_ERROR(opened.history.ForEach(
+      [&](const AttemptRecord& record) { return audit->Reconcile({record}); }));
   FEDMETA_RETURN_IF_ERROR(
       audit->Started(experiment->name(), offer, WhatIsVisible(*experiment), before.has_value()));
   const std::unique_ptr<PeerVerifier> verifier = CertificateVerifier(*identity, clock);

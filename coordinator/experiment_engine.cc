@@ -12,7 +12,6 @@
 #include "fedmeta/coordinator/plain_round_engine.h"
 #include "fedmeta/coordinator/presence.h"
 #include "fedmeta/coordinator/privacy_summary.h"
-#include "fedmeta/coordinator/run_history.h"
 #include "fedmeta/coordinator/secure_conduct.h"
 #include "fedmeta/coordinator/secure_round_engine.h"
 #include "fedmeta/core/check.h"
@@ -48,16 +47,17 @@ class ExperimentEngine::Implementation {
     }
   }
 
-  Status Restore(std::vector<AttemptRecord> history, std::vector<ClientId> present,
-                 std::uint64_t charged, std::optional<ChargedAttempt> interrupted) {
+  Status Restore(RunHistory history, std::vector<ClientId> present, std::uint64_t charged,
+                 std::optional<ChargedAttempt> interrupted) {
     charged_ = charged;
     interrupted_ = std::move(interrupted);
     presence_.Await(present);
     cohort_gathered_ = !history.empty() || interrupted_;
-    for (const AttemptRecord& record : history) wall_before_s_ += record.wall_s;
+    wall_before_s_ = history.wall_s();
     std::set<ExperimentId> legs;
     for (const LegCourse& course : courses_) legs.insert(course.plans().experiment_id());
-    FEDMETA_ASSIGN_OR_RETURN(history_, RunHistory::Create(std::move(history), legs));
+    FEDMETA_RETURN_IF_ERROR(history.CheckLegs(legs));
+    history_ = std::move(history);
     return {};
   }
 
@@ -82,6 +82,8 @@ class ExperimentEngine::Implementation {
     Notice(event);
     if (where_ == Where::kWaiting || where_ == Where::kPaused) {
       HandleWaiting(event, now);
+    } else if (where_ == Where::kHistory) {
+      HandleHistory(event, now);
     } else if (where_ == Where::kAttempt) {
       Forward(attempt_->Handle(event, now), now);
     }
@@ -100,6 +102,8 @@ class ExperimentEngine::Implementation {
         return "not started";
       case Where::kWaiting:
         return "waiting for clients";
+      case Where::kHistory:
+        return "reading its history";
       case Where::kAttempt:
         return attempt_->phase();
       case Where::kPaused:
@@ -111,7 +115,7 @@ class ExperimentEngine::Implementation {
   }
 
  private:
-  enum class Where : std::uint8_t { kNotStarted, kWaiting, kAttempt, kPaused, kFinished };
+  enum class Where : std::uint8_t { kNotStarted, kHistory, kWaiting, kAttempt, kPaused, kFinished };
 
   LegCourse& course() { return courses_[leg_]; }
   std::uint64_t rounds() { return course().facts().trains ? experiment_.federation().rounds() : 0; }
@@ -140,6 +144,16 @@ class ExperimentEngine::Implementation {
     }
   }
 
+  void HandleHistory(const Event& event, TimePoint now) {
+    if (cancelled_) {
+      EndCancelled(now);
+    } else if (const auto* failed = std::get_if<DriverFailed>(&event)) {
+      End(RunStatus::kFailed, failed->error, now);
+    } else if (std::holds_alternative<ToldMore>(event)) {
+      TellMoreOfLeg(now);
+    }
+  }
+
   void HandleWaiting(const Event& event, TimePoint now) {
     if (cancelled_) {
       EndCancelled(now);
@@ -164,8 +178,7 @@ class ExperimentEngine::Implementation {
 
   /// The leg's history is told, then it goes on where that ends.
   void BeginLeg(TimePoint now) {
-    const std::vector<AttemptRecord> history = history_.Take(course().plans().experiment_id());
-    TellHistory(!history.empty());
+    TellHistory(history_.Has(course().plans().experiment_id()));
     out_.emplace_back(ReportLeg{order_[leg_]});
     SetStateHash(course().facts().state_hash, course().facts().sent_hash);
     round_ = 1;
@@ -175,14 +188,27 @@ class ExperimentEngine::Implementation {
     asked_ = {};
     spent_in_succession_ = 0;
     SetStep(rounds() > 0 ? Step::kTrain : Step::kValidate);
-    bool ended = false;
-    for (const AttemptRecord& record : history) {
+    leg_ended_ = false;
+    TellMoreOfLeg(now);
+  }
+
+  /// A page of it: what is told has to be written before there is more.
+  void TellMoreOfLeg(TimePoint now) {
+    constexpr int kPage = 256;
+    const ExperimentId& leg = course().plans().experiment_id();
+    for (int told = 0; told < kPage && history_.Has(leg); ++told) {
+      const AttemptRecord record = *history_.Next(leg);
       step_ = StepOf(record.key);
       if (step_ == Step::kTrain) round_ = record.key.round;
-      ended = Take(record);
+      leg_ended_ = Take(record);
+    }
+    if (history_.Has(leg)) {
+      where_ = Where::kHistory;
+      out_.emplace_back(TellMore{});
+      return;
     }
     try_ = 0;
-    if (ended) {
+    if (leg_ended_) {
       EndLeg(now);
       return;
     }
@@ -651,6 +677,7 @@ class ExperimentEngine::Implementation {
 
   // Of a run that goes on.
   RunHistory history_;
+  bool leg_ended_ = false;  // by what was told of it
   std::optional<ChargedAttempt> interrupted_;
   bool telling_history_ = false;
   std::uint64_t rejoin_timer_ = 0;
@@ -705,7 +732,7 @@ std::vector<Instruction> ExperimentEngine::Handle(const Event& event, TimePoint 
 void ExperimentEngine::SetStateHash(const Digest& digest, const std::optional<Digest>& sent) {
   implementation_->SetStateHash(digest, sent);
 }
-Status ExperimentEngine::Restore(std::vector<AttemptRecord> history, std::vector<ClientId> present,
+Status ExperimentEngine::Restore(RunHistory history, std::vector<ClientId> present,
                                  std::uint64_t charged, std::optional<ChargedAttempt> interrupted) {
   return implementation_->Restore(std::move(history), std::move(present), charged,
                                   std::move(interrupted));

@@ -9,6 +9,7 @@
 #include "fedmeta/coordinator/charged_attempt.h"
 #include "fedmeta/coordinator/leg.h"
 #include "fedmeta/coordinator/round_engine.h"
+#include "fedmeta/coordinator/run_history.h"
 #include "fedmeta/core/clock.h"
 #include "fedmeta/privacy/party.h"
 #include "fedmeta/v1/experiment.pb.h"
@@ -115,8 +116,8 @@ class ExperimentEngine {
   /// `charged`: releases that the store has charged to the privacy budget. `interrupted`: the
   /// attempt with which its leg goes on: what was charged is opened or spent before anything else
   /// is asked.
-  Status Restore(std::vector<AttemptRecord> history, std::vector<ClientId> present,
-                 std::uint64_t charged = 0, std::optional<ChargedAttempt> interrupted = {});
+  Status Restore(RunHistory history, std::vector<ClientId> present, std::uint64_t charged = 0,
+                 std::optional<ChargedAttempt> interrupted = {});
   std::vector<Instruction> Start(TimePoint now);
   /// ClientJoined before Start only makes clients known: a simulation hands in all of them, so that
   /// the first cohort is drawn from all.

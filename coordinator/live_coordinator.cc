@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <malloc.h>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -86,7 +87,7 @@ class Live final : public LiveCoordinator {
       terms_.emplace(LegId(options_.experiment, leg.name),
                      secure ? std::optional(secure->terms) : std::nullopt);
     }
-    sessions_.Remember(run.history, run.present);
+    sessions_.Remember(run.history.last_counted(), run.present);
     restored_ = engine_.Restore(std::move(run.history), std::move(run.present), run.charged,
                                 std::move(run.interrupted));
   }
@@ -477,6 +478,18 @@ class Live final : public LiveCoordinator {
     Observe([this, what, state = blobs_.state()] { return recorder_.Record(what, state); });
   }
 
+  void Do(const HistoryEnds& what) {
+    Observe([this, what] {
+      const Status status = recorder_.Record(what);
+      // What reading a long history took lies in holes that malloc would keep for ever.
+      malloc_trim(0);
+      return status;
+    });
+  }
+  /// Behind the lines told so far: no more of them are in memory than one page.
+  void Do(const TellMore&) {
+    asio::post(store_thread_, [this] { Post(ToldMore{}); });
+  }
   /// HistoryBegins, ReportRound, ...: for the records.
   template <typename Report>
   void Do(const Report& what) {

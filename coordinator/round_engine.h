@@ -37,7 +37,7 @@ struct UploadStaged {
   ClientId client;
   std::uint32_t slot;
   Digest digest = {};  ///< of the payload
-};  ///< whole and verified
+};                     ///< whole and verified
 /// What a client says in a secure attempt: that its update is ready (key of the attempt), or its
 /// answer to a SendPhase (key of the session). protocol/phases.h names the phases.
 struct PhaseReplied {
@@ -70,16 +70,18 @@ struct CancelAsked {
 struct DriverFailed {
   Error error;
 };
-using Event = std::variant<ClientJoined, ClientLost, UploadStaged, PhaseReplied, ClientFailed,
-                           TimerFired, StoreFinished, WorkFinished, CancelAsked, DriverFailed>;
+struct ToldMore {};
+using Event =
+    std::variant<ClientJoined, ClientLost, UploadStaged, PhaseReplied, ClientFailed, TimerFired,
+                 StoreFinished, WorkFinished, CancelAsked, DriverFailed, ToldMore>;
 
 // Things to do, out, in this order. Nothing is promised to a client before its Persist is back.
 //
 // Who answers what: each Persist is answered by one StoreFinished and each RunWork by one
-// WorkFinished with its ticket, each SetTimer by one TimerFired (timers are not cancelled). Tickets
-// and timers are unique over the experiment. Nothing else is answered. RoundWorker calls (StartLeg,
-// BeginAttempt, AddUpload, Close, Commit, Abandon) keep the order of the instructions they come
-// from.
+// WorkFinished with its ticket, each SetTimer by one TimerFired (timers are not cancelled),
+// TellMore by ToldMore. Tickets and timers are unique over the experiment. Nothing else is
+// answered. RoundWorker calls (StartLeg, BeginAttempt, AddUpload, Close, Commit, Abandon) keep the
+// order of the instructions they come from.
 
 /// RoundWorker::StartLeg, from the leg's initial state or, where `head` is set, from what the store
 /// holds of that committed round. A failure is reported with the next ticket, that of
@@ -183,6 +185,8 @@ struct HistoryEnds {
   std::size_t leg;       ///< that goes on
   std::uint64_t rounds;  ///< of it, committed so far
 };
+/// There is more of the history: when what was told so far is written.
+struct TellMore {};
 struct ReportLeg {
   std::size_t leg;
 };
@@ -215,9 +219,9 @@ struct Finish {
   Status status;
 };
 using Instruction =
-    std::variant<StartLeg, SendPlan, CloseFor, SendPhase, ExpectUploads, EndSession, SetTimer, Persist, RunWork, HistoryBegins,
-                 HistoryEnds, ReportLeg, ReportRound, ReportEvaluation, ReportCheckpoint,
-                 ReportNote, ReportPause, Finish>;
+    std::variant<StartLeg, SendPlan, CloseFor, SendPhase, ExpectUploads, EndSession, SetTimer,
+                 Persist, RunWork, HistoryBegins, HistoryEnds, TellMore, ReportLeg, ReportRound,
+                 ReportEvaluation, ReportCheckpoint, ReportNote, ReportPause, Finish>;
 
 /// One attempt at one round. Sans-I/O: no thread, clock, socket, file or tensor; the same events
 /// give the same instructions. Variants: plain and secure, both for training and evaluation.

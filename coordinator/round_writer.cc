@@ -29,12 +29,8 @@ Result<OpenedRun> OpenRun(RoundStore& store, const ExperimentId& run, Interrupte
     FEDMETA_RETURN_IF_ERROR(
         store.EndAttempt(opened.lease, {.key = key, .outcome = SerializeRecord(cut_off)}));
   }
-  FEDMETA_ASSIGN_OR_RETURN(const std::vector<JournalEntry> journal, store.Journal(run));
-  opened.history.reserve(journal.size());
-  for (const JournalEntry& entry : journal) {
-    FEDMETA_ASSIGN_OR_RETURN(AttemptRecord record, ParseRecord(entry));
-    opened.history.push_back(std::move(record));
-  }
+  FEDMETA_ASSIGN_OR_RETURN(std::vector<JournalEntry> journal, store.Journal(run));
+  FEDMETA_ASSIGN_OR_RETURN(opened.history, RunHistory::Create(std::move(journal)));
   FEDMETA_ASSIGN_OR_RETURN(const std::vector<PrivacyCharge> charges, store.PrivacyCharges(run));
   std::set<RoundKey> attempts;  // a session a group, each client in one of them
   for (PrivacyCharge charge : charges) {

@@ -13,6 +13,7 @@
 #include "fedmeta/coordinator/round_engine.h"
 #include "fedmeta/coordinator/round_store.h"
 #include "fedmeta/coordinator/round_worker.h"
+#include "fedmeta/coordinator/run_history.h"
 #include "fedmeta/core/result.h"
 
 namespace fedmeta {
@@ -20,7 +21,7 @@ namespace fedmeta {
 /// A run as its store has it, open for writing.
 struct OpenedRun {
   Lease lease;
-  std::vector<AttemptRecord> history;              ///< empty: it is new
+  RunHistory history;                              ///< empty: it is new
   std::vector<ClientId> present;                   ///< when the last attempt began
   std::uint64_t charged = 0;                       ///< releases charged to the privacy budget
   std::optional<ChargedAttempt> interrupted = {};  ///< not ended: to be gone on with

@@ -159,16 +159,11 @@ void SessionTable::Give(Answers answers) {
   for (Answer& answer : answers) answer.done(std::move(answer.instruction));
 }
 
-void SessionTable::Remember(const std::vector<AttemptRecord>& history,
+void SessionTable::Remember(const RunHistory::LastCounted& last_counted,
                             const std::vector<ClientId>& present) {
   const std::lock_guard lock(mutex_);
   awaited_ = {present.begin(), present.end()};
-  for (const AttemptRecord& record : history) {
-    if (!record.committed || record.key.purpose != Purpose::kTrain) continue;
-    for (const ClientId& client : record.reported) {
-      last_counted_[client][record.key.experiment] = record.key;
-    }
-  }
+  last_counted_ = last_counted;
 }
 
 void SessionTable::Heard(const ClientId& client, TimePoint now) {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "fedmeta/coordinator/attempt_record.h"
+#include "fedmeta/coordinator/run_history.h"
 #include "fedmeta/core/clock.h"
 #include "fedmeta/core/ids.h"
 #include "fedmeta/core/result.h"
@@ -50,7 +50,7 @@ class SessionTable {
             Done<v1::Instruction> done);
   /// Of a run that goes on: in which rounds its clients were counted, and who was present, so that
   /// the farewell waits for them too.
-  void Remember(const std::vector<AttemptRecord>& history, const std::vector<ClientId>& present);
+  void Remember(const RunHistory::LastCounted& last_counted, const std::vector<ClientId>& present);
   void Heard(const ClientId& client, TimePoint now);
   /// Every connection of the client's process is closed: another one may join in its place.
   void Gone(const ClientId& client);
@@ -134,8 +134,7 @@ class SessionTable {
   mutable std::mutex mutex_;
   std::uint64_t last_session_ = 0;
   std::map<ClientId, Session> sessions_;
-  std::map<ClientId, std::map<ExperimentId, RoundKey>>
-      last_counted_;            // of everyone who ever joined
+  RunHistory::LastCounted last_counted_;  // of everyone who ever joined
   std::set<ClientId> awaited_;  // present before the coordinator was restarted, not back yet
   std::optional<v1::Closed> farewell_;
 };

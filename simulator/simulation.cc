@@ -255,6 +255,7 @@ class Simulation::Implementation {
   }
 
   void Do(const ReportCheckpoint& report) { Observe(recorder_.Record(report, worker_.state())); }
+  void Do(const TellMore&) { Hand(ToldMore{}); }
   /// HistoryBegins, ReportRound, ...: for the records.
   template <typename Report>
   void Do(const Report& report) {
@@ -388,7 +389,7 @@ class Simulation::Implementation {
   ExperimentEngine engine_;
   Attack attack_;
   std::map<ClientId, Member> members_;
-  std::vector<AttemptRecord> history_;
+  RunHistory history_;
   const std::uint64_t charged_;
   std::unordered_map<std::string, std::size_t> index_of_;
   std::shared_ptr<const LegRuntime> runtime_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <optional>
@@ -140,8 +141,10 @@ void ConnectionGate::Run(const Receiver& receiver) {
   for (tcp::acceptor& listener : listeners_)
     watched.push_back({.fd = listener.native_handle(), .events = POLLIN, .revents = 0});
   for (;;) {
-    if (::poll(watched.data(), watched.size(), -1) < 0) continue;
+    const int ready = ::poll(watched.data(), watched.size(), Watches() ? options_.look_ms : -1);
+    if (ready < 0) continue;
     if (watched.front().revents != 0) return;
+    LookForThoseWhoLeft();
     for (std::size_t i = 0; i < listeners_.size(); ++i) {
       if (watched[i + 1].revents != 0) AcceptAll(listeners_[i], receiver);
     }
@@ -193,6 +196,7 @@ void ConnectionGate::CloseOneUnproven() {
       unproven_.begin(), unproven_.end(),
       [](const auto& a, const auto& b) { return a.second.size() < b.second.size(); });
   const Named oldest = most->second.front();
+  CountLeft(most->first);
   NoLongerUnproven(oldest);
   Shut(oldest);
 }
@@ -269,6 +273,59 @@ Status ConnectionGate::Proven(const ClientId& client, const std::string& peer) {
     own.erase(own.begin());
   }
   return {};
+}
+
+/// Whether there is anything to look for, or still to be told.
+bool ConnectionGate::Watches() {
+  const std::lock_guard lock(mutex_);
+  return options_.left_unproven && (unproven_count_ > 0 || !left_.empty());
+}
+
+void ConnectionGate::LookForThoseWhoLeft() {
+  if (!options_.left_unproven || std::chrono::steady_clock::now() < next_look_) return;
+  next_look_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(options_.look_ms);
+  Left told;
+  {
+    const std::lock_guard lock(mutex_);
+    std::vector<Named> left;
+    for (const auto& [network, connections] : unproven_) {
+      std::copy_if(connections.begin(), connections.end(), std::back_inserter(left),
+                   [&](const Named& named) { return !IsOpen(named); });
+    }
+    for (const Named& named : left) {
+      NoLongerUnproven(named);
+      Shut(named);
+      CountLeft(NetworkOf(named.peer));
+    }
+    told = TakeLeft();
+  }
+  for (const auto& [address, connections] : told) options_.left_unproven(address, connections);
+}
+
+void ConnectionGate::CountLeft(const asio::ip::address& network) {
+  if (!options_.left_unproven) return;
+  const std::string address = network.to_string() + (network.is_v6() ? "/64" : "");
+  const bool named = left_.contains(address) || left_.size() < kAddressesNamed;
+  ++left_[named ? address : "others"].connections;
+}
+
+ConnectionGate::Left ConnectionGate::TakeLeft() {
+  constexpr std::uint64_t kQuietLooks = 12;
+  ++look_;
+  Left told;
+  for (auto at = left_.begin(); at != left_.end();) {
+    auto& [address, leavings] = *at;
+    if (leavings.quiet_until > look_) {
+      ++at;
+    } else if (leavings.connections == 0) {
+      at = left_.erase(at);
+    } else {
+      told.emplace_back(address, std::exchange(leavings.connections, 0));
+      leavings.quiet_until = look_ + kQuietLooks;
+      ++at;
+    }
+  }
+  return told;
 }
 
 bool ConnectionGate::HasOther(const ClientId& client, const std::string& peer) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -8,6 +9,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
@@ -34,7 +36,14 @@ class ConnectionGate {
     std::size_t proven = 10'000;
     std::size_t per_client = 4;  ///< beyond it, a client's oldest connection is closed
     int descriptors = 20'000;    ///< a connection whose descriptor would be this or more is closed
+    /// Hears, on the gate's thread, from which network addresses ("192.0.2.7", "2001:db8::/64")
+    /// connections ended unproven, and how many since it heard of that address last, at most once
+    /// in twelve looks; addresses beyond kAddressesNamed are "others". gRPC does not say whom it
+    /// refused in the TLS handshake: this does.
+    std::function<void(const std::string& address, std::uint64_t connections)> left_unproven = {};
+    int look_ms = 5000;  ///< between looks, while there are unproven ones
   };
+  static constexpr std::size_t kAddressesNamed = 1024;
   /// Takes over the descriptor of a new connection.
   using Receiver = std::function<void(int listener, int connection)>;
 
@@ -80,6 +89,11 @@ class ConnectionGate {
   void CloseOneUnproven();
   void NoLongerUnproven(const Named& named);
   void ForgetClosed(std::vector<Named>& connections);
+  bool Watches();
+  void LookForThoseWhoLeft();
+  void CountLeft(const boost::asio::ip::address& network);
+  using Left = std::vector<std::pair<std::string, std::uint64_t>>;
+  Left TakeLeft();
 
   const Options options_;
   boost::asio::io_context io_;
@@ -95,6 +109,13 @@ class ConnectionGate {
   std::size_t unproven_count_ = 0;
   std::map<std::string, std::vector<Named>> of_client_;
   std::size_t proven_ = 0;
+  struct Leavings {
+    std::uint64_t connections = 0;  // not told
+    std::uint64_t quiet_until = 0;  // look
+  };
+  std::map<std::string, Leavings> left_;  // by address, as it is told
+  std::uint64_t look_ = 0;
+  std::chrono::steady_clock::time_point next_look_{};  // of the gate's thread alone
 };
 
 }  // namespace fedmeta

@@ -288,12 +288,19 @@ Result<std::unique_ptr<GrpcServer>> GrpcServer::Start(const Options& options,
   if (const std::string why = TooFewDescriptors(descriptors, limits); !why.empty())
     logger.Log(LogLevel::kWarning, "few_descriptors", {{"reason", why}});
   FEDMETA_ASSIGN_OR_RETURN(
-      auto gate, ConnectionGate::Listen(options.listen,
-                                        {.unproven = std::min<std::size_t>(
-                                             limits.handshakes, descriptors.for_connections / 2),
-                                         .proven = limits.connections,
-                                         .per_client = limits.connections_per_client,
-                                         .descriptors = descriptors.for_connections}));
+      auto gate,
+      ConnectionGate::Listen(
+          options.listen,
+          {.unproven = std::min<std::size_t>(limits.handshakes, descriptors.for_connections / 2),
+           .proven = limits.connections,
+           .per_client = limits.connections_per_client,
+           .descriptors = descriptors.for_connections,
+           .left_unproven = [&logger](const std::string& address, std::uint64_t connections) {
+             logger.Log(LogLevel::kInfo, "peer_left_unproven",
+                        {{"address", address},
+                         {"connections", std::to_string(connections)},
+                         {"reason", "TLS was refused, or no member's call came"}});
+           }}));
   auto server =
       std::make_unique<Server>(options, std::move(identity), endpoint, std::move(gate), logger);
   FEDMETA_RETURN_IF_ERROR(server->Run(logger));

@@ -55,6 +55,7 @@ struct Describer {
     return "sum of " + std::to_string(i.reported) + " " + i.plan.key().ToString();
   }
   std::string operator()(const HistoryBegins&) const { return "history begins"; }
+  std::string operator()(const TellMore&) const { return "tell more"; }
   std::string operator()(const HistoryEnds& i) const {
     return "history ends " + std::to_string(i.leg) + " " + std::to_string(i.rounds);
   }
@@ -84,6 +85,14 @@ struct Describer {
 
 std::string Describe(const Instruction& instruction) {
   return std::visit(Describer(), instruction);
+}
+
+RunHistory HistoryOf(const std::vector<AttemptRecord>& records) {
+  std::vector<JournalEntry> journal;
+  for (const AttemptRecord& record : records) {
+    journal.push_back({.key = record.key, .outcome = SerializeRecord(record)});
+  }
+  return RunHistory::Create(std::move(journal)).value();
 }
 
 std::vector<std::string> Describe(const std::vector<Instruction>& instructions) {
@@ -181,7 +190,9 @@ void EngineHarness::Take(std::vector<Instruction> instructions_out) {
 }
 
 void EngineHarness::Carry(const Instruction& instruction) {
-  if (const auto* timer = std::get_if<SetTimer>(&instruction)) {
+  if (std::holds_alternative<TellMore>(instruction)) {
+    events_.emplace_back(ToldMore{});
+  } else if (const auto* timer = std::get_if<SetTimer>(&instruction)) {
     timers_.emplace(timer->at, timer->timer);
   } else if (const auto* plan = std::get_if<SendPlan>(&instruction)) {
     for (const ClientId& client : plan->clients) {

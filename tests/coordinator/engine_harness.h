@@ -17,6 +17,9 @@ namespace fedmeta {
 std::string Describe(const Instruction& instruction);
 std::vector<std::string> Describe(const std::vector<Instruction>& instructions);
 
+/// As a store has these records, which follow from one another.
+RunHistory HistoryOf(const std::vector<AttemptRecord>& records);
+
 /// `count` metric cells in which each of `clients` clients measured these means.
 std::vector<MetricSums> Cells(std::size_t count, double clients, double loss, double accuracy);
 

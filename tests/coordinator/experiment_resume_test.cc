@@ -12,6 +12,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 v1::Experiment LongExperiment() {
   v1::Experiment experiment = DemoExperiment(5, 3, 2);
@@ -78,7 +79,7 @@ TEST(ExperimentResumeTest, GoesOnFromAnyInstantAsIfNothingHadHappened) {
     }
     EngineHarness after(LongExperiment(), Legs());
     after.close = Figures;
-    ASSERT_TRUE(after.engine().Restore(history, before.present).ok());
+    ASSERT_TRUE(after.engine().Restore(HistoryOf(history), before.present).ok());
     JoinAll(after);
     after.Run();
     ASSERT_NE(after.finish(), nullptr) << cut;
@@ -110,7 +111,7 @@ TEST(ExperimentResumeTest, TellsTheHistoryBeforeItStartsTheLegWhereItWas) {
   JoinAll(before);
   while (before.journal.size() < 2) before.Run(1);  // rounds 1 and 2
   EngineHarness after(LongExperiment(), Legs());
-  ASSERT_TRUE(after.engine().Restore(before.journal, {}).ok());
+  ASSERT_TRUE(after.engine().Restore(HistoryOf(before.journal), {}).ok());
   JoinAll(after);
   after.Run(0);
   const auto lines = after.Lines();
@@ -127,7 +128,7 @@ TEST(ExperimentResumeTest, WaitsForThoseWhoWerePresent) {
   JoinAll(before);
   while (before.journal.empty()) before.Run(1);
   EngineHarness after(LongExperiment(), Legs());
-  ASSERT_TRUE(after.engine().Restore(before.journal, before.present).ok());
+  ASSERT_TRUE(after.engine().Restore(HistoryOf(before.journal), before.present).ok());
   for (const char* client : {"a", "b", "c"}) after.Join(client);
   after.Run(0);
   EXPECT_THAT(after.LinesWith("persist"), IsEmpty());  // enough for a round, but d and h were there
@@ -142,7 +143,7 @@ TEST(ExperimentResumeTest, AfterLostAfterItGoesOnWithThoseWhoCameBack) {
   JoinAll(before);
   while (before.journal.empty()) before.Run(1);
   EngineHarness after(LongExperiment(), Legs());
-  ASSERT_TRUE(after.engine().Restore(before.journal, before.present).ok());
+  ASSERT_TRUE(after.engine().Restore(HistoryOf(before.journal), before.present).ok());
   for (const char* client : {"a", "b"}) after.Join(client);
   after.Run(1);  // the timer
   EXPECT_THAT(after.LinesWith("persist"), ElementsAre("persist begin demo/maml train 2.1"));
@@ -154,7 +155,7 @@ TEST(ExperimentResumeTest, MoreRoundsExtendEachLeg) {
   before.Join("b");
   before.Run();
   EngineHarness after(DemoExperiment(3, 2, 2), {DemoLeg("maml"), DemoLeg("fedavg", false)});
-  ASSERT_TRUE(after.engine().Restore(before.journal, {}).ok());
+  ASSERT_TRUE(after.engine().Restore(HistoryOf(before.journal), {}).ok());
   after.Join("a");
   after.Join("b");
   after.Run();
@@ -171,7 +172,7 @@ TEST(ExperimentResumeTest, ARunThatFailedGetsFreshRetries) {
   before.Run();
   ASSERT_EQ(before.finish()->summary.status, RunStatus::kFailed);
   EngineHarness after(DemoExperiment(1, 1, 1), {DemoLeg("maml")});
-  ASSERT_TRUE(after.engine().Restore(before.journal, {}).ok());
+  ASSERT_TRUE(after.engine().Restore(HistoryOf(before.journal), {}).ok());
   after.Join("a");
   after.Run();
   EXPECT_EQ(after.finish()->summary.status, RunStatus::kCompleted);
@@ -182,12 +183,87 @@ TEST(ExperimentResumeTest, AHistoryThatDoesNotFollowIsRefused) {
   EngineHarness before(LongExperiment(), Legs());
   JoinAll(before);
   while (before.journal.size() < 2) before.Run(1);
-  std::vector<AttemptRecord> gap = {before.journal.back()};
+  const AttemptRecord& second = before.journal.back();
+  const auto gap = RunHistory::Create({{.key = second.key, .outcome = SerializeRecord(second)}});
+  ASSERT_FALSE(gap.ok());
+  EXPECT_EQ(gap.error().code(), ErrorCode::kDataLoss);
+  EXPECT_THAT(gap.error().message(), HasSubstr("demo/maml train 2.1 where round 1 follows"));
+}
+
+TEST(ExperimentResumeTest, AHistoryOfAnotherExperimentIsRefused) {
+  EngineHarness before(LongExperiment(), {DemoLeg("other")});
+  JoinAll(before);
+  while (before.journal.size() < 2) before.Run(1);
   EngineHarness after(LongExperiment(), Legs());
-  const Status status = after.engine().Restore(gap, {});
+  const Status status = after.engine().Restore(HistoryOf(before.journal), {});
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().code(), ErrorCode::kDataLoss);
-  EXPECT_THAT(status.error().message(), HasSubstr("demo/maml train 2.1 where round 1 follows"));
+  EXPECT_THAT(status.error().message(), HasSubstr("of which this experiment knows nothing"));
+}
+
+/// 600 rounds of two legs, the first extended after the second had begun.
+class LongHistoryTest : public ::testing::Test {
+ protected:
+  LongHistoryTest() {
+    for (const auto& [leg, rounds] : {std::pair("maml", 600), std::pair("fedavg", 600)}) {
+      for (int round = 1; round <= rounds; ++round) {
+        AttemptRecord record;
+        record.key = {.experiment = ExperimentId(std::string("demo/") + leg),
+                      .purpose = Purpose::kTrain,
+                      .round = static_cast<std::uint64_t>(round),
+                      .attempt = 1};
+        record.committed = true;
+        record.reported = {ClientId("a"), ClientId(round > 300 ? "b" : "c")};
+        record.wall_s = 0.5;
+        records_.push_back(std::move(record));
+      }
+    }
+    EXPECT_TRUE(after_.engine().Restore(HistoryOf(records_), {}).ok());
+  }
+  static v1::Experiment Extended() { return DemoExperiment(601, 2, 2); }
+  std::vector<AttemptRecord> records_;
+  EngineHarness after_{Extended(), {DemoLeg("maml"), DemoLeg("fedavg", false)}};
+};
+
+TEST_F(LongHistoryTest, IsToldAPageAtATimeAndThenTheLegGoesOn) {
+  after_.Join("a");
+  std::size_t most = 0;
+  std::size_t page = 0;
+  after_.on_instruction = [&](const Instruction& instruction) {
+    // Instructions that follow on one another without anything being asked in between.
+    const bool ends = std::holds_alternative<TellMore>(instruction) ||
+                      std::holds_alternative<HistoryEnds>(instruction);
+    page = ends ? 0 : page + 1;
+    most = std::max(most, page);
+  };
+  after_.Join("b");
+  after_.Run();
+  EXPECT_LT(most, 300U) << "of the 600 lines of a leg";
+  EXPECT_THAT(after_.LinesWith("round maml"), SizeIs(601));
+  EXPECT_THAT(after_.LinesWith("round fedavg"), SizeIs(601));
+  EXPECT_THAT(after_.LinesWith("persist commit"),
+              ElementsAre("persist commit demo/maml train 601.1",
+                          "persist commit demo/fedavg train 601.1"));
+  EXPECT_THAT(after_.LinesWith("history"), ElementsAre("history begins", "history ends 0 600",
+                                                       "history begins", "history ends 1 600"));
+}
+TEST_F(LongHistoryTest, CancelledWhileItIsToldItEnds) {
+  after_.Run(0);
+  after_.Give(CancelAsked{.reason = "stop", .interrupted = true});
+  EXPECT_TRUE(after_.engine().finished());
+  EXPECT_EQ(after_.finish()->summary.status, RunStatus::kInterrupted);
+  EXPECT_EQ(after_.LinesWith("history").back().substr(0, 12), "history ends");
+}
+TEST_F(LongHistoryTest, AnEnvironmentThatFailsMeanwhileEndsIt) {
+  after_.Run(0);
+  after_.Give(DriverFailed{Error(ErrorCode::kInternal, "disk full")});
+  EXPECT_EQ(after_.finish()->summary.status, RunStatus::kFailed);
+}
+TEST_F(LongHistoryTest, SaysInWhichRoundsClientsWereCountedLast) {
+  const RunHistory history = HistoryOf(records_);
+  EXPECT_EQ(history.wall_s(), 600);
+  EXPECT_EQ(history.last_counted().at(ClientId("c")).at(ExperimentId("demo/maml")).round, 300U);
+  EXPECT_EQ(history.last_counted().at(ClientId("b")).at(ExperimentId("demo/fedavg")).round, 600U);
 }
 
 v1::Experiment Policy(const std::string& policy) {

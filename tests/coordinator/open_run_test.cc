@@ -47,8 +47,8 @@ class OpenRunTest : public ::testing::Test {
 
 TEST_F(OpenRunTest, WhatWasChargedIsGoneOnWith) {
   Charge(Charged());
-  const OpenedRun opened = OpenRun(*store_, run_).value();
-  EXPECT_THAT(opened.history, IsEmpty());
+  OpenedRun opened = OpenRun(*store_, run_).value();
+  EXPECT_TRUE(opened.history.empty());
   EXPECT_EQ(opened.charged, 1U) << "never less than what may have come out";
   ASSERT_TRUE(opened.interrupted);
   EXPECT_EQ(opened.interrupted->plan.bytes(), plan_.bytes());
@@ -67,28 +67,31 @@ TEST_F(OpenRunTest, WhatWasChargedIsGoneOnWith) {
 
 TEST_F(OpenRunTest, ASimulationEndsIt) {
   Charge(Charged());
-  const OpenedRun opened = OpenRun(*store_, run_, Interrupted::kEnd).value();
+  OpenedRun opened = OpenRun(*store_, run_, Interrupted::kEnd).value();
   EXPECT_FALSE(opened.interrupted);
-  ASSERT_THAT(opened.history, SizeIs(1));
-  EXPECT_TRUE(opened.history[0].cut_off);
-  EXPECT_FALSE(opened.history[0].spent);
+  ASSERT_EQ(opened.history.size(), 1U);
+  const AttemptRecord ended = *opened.history.Next(plan_.key().experiment);
+  EXPECT_TRUE(ended.cut_off);
+  EXPECT_FALSE(ended.spent);
   EXPECT_EQ(opened.charged, 1U);
 }
 
 TEST_F(OpenRunTest, WhatWasNotChargedIsCutOff) {
-  const OpenedRun opened = OpenRun(*store_, run_).value();
+  OpenedRun opened = OpenRun(*store_, run_).value();
   EXPECT_FALSE(opened.interrupted);
-  ASSERT_THAT(opened.history, SizeIs(1));
-  EXPECT_FALSE(opened.history[0].spent);
+  ASSERT_EQ(opened.history.size(), 1U);
+  const AttemptRecord ended = *opened.history.Next(plan_.key().experiment);
+  EXPECT_FALSE(ended.spent);
 }
 
 TEST_F(OpenRunTest, AChargeThatCannotBeReadAnyMoreIsSpent) {
   Charge("garbage");
-  const OpenedRun opened = OpenRun(*store_, run_).value();
+  OpenedRun opened = OpenRun(*store_, run_).value();
   EXPECT_FALSE(opened.interrupted);
-  ASSERT_THAT(opened.history, SizeIs(1));
-  EXPECT_TRUE(opened.history[0].spent);
-  EXPECT_THAT(opened.history[0].reason, HasSubstr("is damaged"));
+  ASSERT_EQ(opened.history.size(), 1U);
+  const AttemptRecord ended = *opened.history.Next(plan_.key().experiment);
+  EXPECT_TRUE(ended.spent);
+  EXPECT_THAT(ended.reason, HasSubstr("is damaged"));
   EXPECT_EQ(opened.charged, 1U);
 }
 

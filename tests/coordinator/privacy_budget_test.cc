@@ -130,7 +130,7 @@ TEST(PrivacyBudgetTest, AResumedRunPaysForWhatWasChargedAndLost) {
   history.push_back(cut_off);
 
   EngineHarness after(PrivateExperiment(4), {DemoLeg("maml")});
-  ASSERT_TRUE(after.engine().Restore(history, {}, /*charged=*/3).ok());
+  ASSERT_TRUE(after.engine().Restore(HistoryOf(history), {}, /*charged=*/3).ok());
   JoinAll(after);
   after.Run();
   EXPECT_THAT(Steps(after), ElementsAre("maml 3", "validate 3", "test 3"));
@@ -143,7 +143,7 @@ TEST(PrivacyBudgetTest, ARunWhoseBudgetIsSpentEndsAtOnceWhenItIsResumed) {
   JoinAll(before);
   before.Run();
   EngineHarness after(PrivateExperiment(2), {DemoLeg("maml")});
-  ASSERT_TRUE(after.engine().Restore(before.journal, {}, 2).ok());
+  ASSERT_TRUE(after.engine().Restore(HistoryOf(before.journal), {}, 2).ok());
   JoinAll(after);
   after.Run();
   EXPECT_THAT(after.journal, SizeIs(0));
@@ -164,9 +164,9 @@ class PrivateRoundTest : public ::testing::Test {
     legs_[0].assignment = assignment.SerializeAsString();
     EXPECT_TRUE(worker_.StartLeg(0).ok());
   }
-  RoundPlan Plan(std::uint32_t attempt) {
+  RoundPlan Plan(std::uint32_t attempt, std::uint64_t round = 1) {
     return PlanFactory(DemoExperiment(3, 2, 1), FactsOf(legs_[0]))
-        .Train(1, attempt, std::nullopt, worker_.state_hash())
+        .Train(round, attempt, std::nullopt, worker_.state_hash())
         .value();
   }
   /// The next state after two clients sent 64 values each.
@@ -239,7 +239,7 @@ TEST_F(PrivateRoundTest, TheChargeIsInTheStoreBeforeTheRoundAndStaysIfThatFails)
   EXPECT_EQ(store->PrivacyCharges(run).value().front().epsilon, 0.5);
 
   // A second round on the same parent is refused by the store, after it was charged.
-  const RoundPlan again = Plan(2);
+  const RoundPlan again = Plan(1, 2);
   ASSERT_TRUE(store->BeginAttempt(lease, again).ok());
   persist.plan = again;
   persist.outcome->key = again.key();

@@ -81,7 +81,7 @@ class SecureExperiment {
   void Start(std::optional<ChargedAttempt> charged = {}) {
     for (const char* client : {"a", "b", "c", "d", "e"})
       Take(engine_.Handle(ClientJoined{ClientId(client), v1::ROLE_TRAIN}, {}));
-    const Status restored = engine_.Restore(std::move(history_), {}, 0, std::move(charged));
+    const Status restored = engine_.Restore(HistoryOf(history_), {}, 0, std::move(charged));
     ASSERT_TRUE(restored.ok()) << restored.error().message();
     Take(engine_.Start({}));
   }

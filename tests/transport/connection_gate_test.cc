@@ -179,5 +179,65 @@ TEST_F(ConnectionGateTest, PeersAreKnownUnderIpv6Too) {
   EXPECT_TRUE(Ends(first));
 }
 
+/// What the gate has told.
+class LeftUnprovenTest : public ConnectionGateTest {
+ protected:
+  ConnectionGate::Options Options(std::size_t unproven = 8) {
+    return {.unproven = unproven,
+            .left_unproven =
+                [this](const std::string& address, std::uint64_t connections) {
+                  const std::lock_guard lock(told_mutex_);
+                  told_[address] += connections;
+                  ++tellings_;
+                  told_changed_.notify_all();
+                },
+            .look_ms = 1};
+  }
+  std::uint64_t WaitFor(const std::string& address, std::uint64_t connections) {
+    std::unique_lock lock(told_mutex_);
+    told_changed_.wait_for(lock, std::chrono::seconds(20),
+                           [&] { return told_[address] >= connections; });
+    return told_[address];
+  }
+  std::mutex told_mutex_;
+  std::condition_variable told_changed_;
+  std::map<std::string, std::uint64_t> told_;
+  std::size_t tellings_ = 0;
+};
+
+TEST_F(LeftUnprovenTest, WhoLeavesWithoutACallIsNamedByAddress) {
+  Listen(Options());
+  tcp::socket stays = Dial();
+  { tcp::socket leaves = Dial("127.0.0.2"); }
+  EXPECT_EQ(WaitFor("127.0.0.2", 1), 1U);
+  EXPECT_TRUE(StillOpen(stays));
+  EXPECT_FALSE(told_.contains("127.0.0.1"));
+}
+TEST_F(LeftUnprovenTest, WhoHasProvenItselfIsNot) {
+  Listen(Options());
+  {
+    tcp::socket member = Dial();
+    ASSERT_TRUE(Prove(member, "site-1").ok());
+  }
+  { tcp::socket stranger = Dial("127.0.0.2"); }
+  EXPECT_EQ(WaitFor("127.0.0.2", 1), 1U);
+  EXPECT_FALSE(told_.contains("127.0.0.1"));
+}
+TEST_F(LeftUnprovenTest, ManyOfOneAddressAreAFewLines) {
+  Listen(Options(100));
+  for (int i = 0; i < 60; ++i) {
+    { tcp::socket leaves = Dial("127.0.0.3"); }
+  }
+  EXPECT_EQ(WaitFor("127.0.0.3", 60), 60U);
+  EXPECT_LT(tellings_, 60U);
+}
+TEST_F(LeftUnprovenTest, WhoIsCrowdedOutIsNamedToo) {
+  Listen(Options(2));
+  tcp::socket first = Dial("127.0.0.4");
+  tcp::socket second = Dial("127.0.0.4");
+  tcp::socket third = Dial("127.0.0.4");
+  EXPECT_EQ(WaitFor("127.0.0.4", 1), 1U);
+}
+
 }  // namespace
 }  // namespace fedmeta
