@@ -1,6 +1,8 @@
 """Certificates over the years: renewed, revoked, expired, of a corporate authority, behind an inspecting proxy."""
 
 import json
+import pathlib
+import re
 import shutil
 import socket
 import ssl
@@ -23,13 +25,14 @@ class CertificatesTest(unittest.TestCase):
     def revoke(self, *what):
         return self.federation.run("pki", "revoke", "--authority", "pki/authority", *what)
 
-    def start(self, **options):
+    def start(self, before=lambda: None, **options):
         # Rounds that last a moment: thousands of them would fill the log.
         experiment = (self.federation.dir / "experiment.yaml").read_text()
         self.federation.write("experiment.yaml", experiment.replace("tasks_per_round: 2", "tasks_per_round: 200"))
         self.federation.prepare()
         if options.get("revocation_list"):
             self.revoke("--refresh")
+        before()
         self.federation.start_coordinator(ENDLESS, **options)
         self.federation.make_sites()
         for number in (1, 2, 3):
@@ -72,6 +75,37 @@ class CertificatesTest(unittest.TestCase):
         self.federation.write(DENYLIST, good)
         self.wait_for_rounds(2)
         self.assertIsNone(self.federation.processes["site-1"].poll())
+
+    @unittest.skipUnless(shutil.which("rsync"), "rsync is not installed (Debian package rsync)")
+    def test_a_list_that_cron_and_rsync_bring_is_always_whole(self):
+        """The crontab's line of docs/operators.md, between two folders and far more often than once a week."""
+        folder = self.federation.dir
+        docs = (pathlib.Path(__file__).parents[2] / "docs/operators.md").read_text()
+        line = re.search(r"^0 6 \* \* 1 +(fedmeta pki revoke .*)$", docs, re.MULTILINE)[1]
+        for written, here in (("fedmeta ", f"{BIN}/fedmeta "), ("/srv/authority", f"{folder}/pki/authority"), ("fed.example.org:/etc/fedmeta/", f"{folder}/etc/")):
+            self.assertIn(written, line)
+            line = line.replace(written, here)
+
+        def cron():
+            # As cron runs it: by sh, elsewhere, with hardly an environment.
+            done = subprocess.run(["/bin/sh", "-c", line], cwd="/", env={"PATH": "/usr/bin:/bin"}, text=True, capture_output=True, timeout=60)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+        (folder / "etc").mkdir()
+        self.start(revocation_list="etc/denylist.pem", before=cron)
+        deadline = time.monotonic() + 5  # several looks
+        copies = 0
+        while time.monotonic() < deadline:
+            cron()
+            copies += 1
+        self.assertGreater(copies, 5)
+        self.wait_for_rounds(2)
+        self.assertNotIn("revocation_list_unusable", self.federation.log("coordinator"))
+        self.revoke("--identity", "spiffe://shapes/client/site-3")
+        cron()
+        self.assertNotEqual(self.federation.wait_end("site-3", 60), 0)
+        self.assertIn("is revoked", self.federation.log("site-3"))
+        self.assertNotIn("revocation_list_unusable", self.federation.log("coordinator"))
 
     def start_refused(self):
         result = subprocess.run([BIN / "fedmeta", "coordinator", "refused.yaml"], cwd=self.federation.dir, text=True, capture_output=True, timeout=60)
