@@ -11,7 +11,7 @@ import threading
 import unittest
 import urllib.request
 
-from federation import Federation
+from federation import BIN, Federation
 
 LABEL = 31337  # of one class at site-1
 FILE = "CanaryFile4711"  # in every file name below a data root
@@ -211,6 +211,110 @@ metrics: {{listen: "127.0.0.1:0"}}
         canaries = self.canaries()
         self.assertEqual(len([name for name in canaries if name.startswith("key of")]), 5)
         leaks = [(name, what) for name, text in searched.items() for what, pattern in canaries.items() if re.search(pattern, text)]
+        self.assertEqual(leaks, [], searched[leaks[0][0]][-3000:] if leaks else "")
+
+
+TABLE = """\
+name: hearts
+seed: 3
+model: {name: mlp, hidden: []}
+data:
+  name: heart
+  features:
+    - {name: chol, unit: mg/dL, range: [50, 700], missing: zero_with_flag, mean: 230, standard_deviation: 40}
+    - {name: sex, kind: category, levels: [female, male], missing: zero_with_flag, unknown: missing}
+  label: {name: disease, kind: number, range: [0, 4], above: 0, levels: [absent, present]}
+  standardize: given
+  tasks: {name: split, support_fraction: 0.5}
+algorithm: {name: fedavg, learning_rate: 0.1, batch_size: 0, local_steps: 1}
+federation: {rounds: 100000, cohort: 2, report_deadline: 60s, join_deadline: 60s, lost_after: 5s}
+evaluation: {every: 3, steps: [0, 1]}
+privacy: {differential_privacy: {mode: local, clip: 1, noise_multiplier: 4, delta: 1e-6}}
+"""
+
+
+class CanaryTableTest(unittest.TestCase):
+    """The same for tables, and for what comes after training: privacy's accounts, rehearsal, adapted models, scores."""
+    # Whose rows they are, texts and numbers in them, names of files, a program's words, a column that nobody asked for.
+    CANARIES = {"person": "CanaryPatient", "level": "CanaryLevel", "text for a number": "CanaryNumber", "text for a label": "CanaryLabel",
+                "value": r"313\.37", "value out of range": r"98765", "file name": "CanaryFile", "a program's words": "CanaryProgram", "another column": "CanaryColumn"}
+    keep = CanaryTest.keep
+
+    def setUp(self):
+        self.federation = Federation()
+        self.addCleanup(self.federation.close)
+        self.dir = self.federation.dir
+        self.outputs = {}
+
+    def table(self, name, *more):
+        lines = [f"CanaryPatient-{number},CanaryColumn,{200 + 3 * number % 90},{'female' if number % 3 else 'male'},{number % 5}" for number in range(60)]
+        lines += ["CanaryPatient-60,x,313.37,CanaryLevel,2", "CanaryPatient-61,x,98765.4,male,1", "CanaryPatient-62,x,220,,98765", *more]
+        (self.dir / "extract").mkdir(exist_ok=True)
+        self.federation.write(f"extract/{name}-CanaryFile.csv", "\n".join(["patient,note,chol,sex,disease", *lines]) + "\n")
+
+    def site(self, name, source, approve="any"):
+        self.federation.write(f"{name}.yaml", f"""\
+coordinator: {{address: "{self.federation.address}"}}
+identity: {{certificate: pki/{name}/{name}.pem, key: pki/{name}/{name}.key, trust: pki/authority/authority.pem}}
+state_dir: state-{name}
+policy: {{approve: {approve}}}
+data: {{heart: {{source: {source}, group: [patient]}}}}
+log: {{level: debug}}
+""")
+
+    def test_no_output_holds_what_was_planted(self):
+        federation = self.federation
+        federation.write("experiment.yaml", TABLE)
+        self.table("good")
+        self.table("bad", "CanaryPatient-63,x,CanaryNumber,male,1", "CanaryPatient-64,x,210,male,CanaryLabel")
+        sources = {"site-1": "{name: csv, path: extract/good-CanaryFile.csv}",
+                   "site-2": "{name: command, argv: [cat, extract/good-CanaryFile.csv]}",
+                   "bad": "{name: csv, path: extract/bad-CanaryFile.csv}",
+                   "failing": "{name: command, argv: [sh, -c, 'echo CanaryProgram; echo CanaryProgram >&2; exit 3']}"}
+        federation.prepare(sites=2)
+        federation.start_coordinator(more="log: {level: debug}")
+        for name, source in sources.items():
+            self.site(name, source, approve="manual" if name == "site-1" else "any")
+        for name, why in (("bad", "'chol' is no number in <10 rows"), ("failing", "no column")):
+            for command in (["check"], ["check", "--json"], ["rehearse", "--out", "refused"]):
+                result = self.keep(f"{command} {name}", command[0], f"{name}.yaml", "experiment.yaml", *command[1:])
+                self.assertNotEqual(result.returncode, 0)
+                self.assertIn(why, result.stdout + result.stderr)
+        self.keep("check", "check", "site-1.yaml", "experiment.yaml")
+        self.assertEqual(self.keep("rehearse", "rehearse", "site-1.yaml", "experiment.yaml", "--out", "rehearsal").returncode, 0, self.outputs["rehearse"])
+        self.assertEqual(self.keep("privacy", "privacy", "--noise", "4", "--rounds", "3", "--delta", "1e-6").returncode, 0)
+
+        for name in ("site-1", "site-2"):
+            federation.start(name, BIN / "fedmeta", "client", f"{name}.yaml")
+        offered = lambda: "hearts" in federation.run("site", "pending", "--client", "site-1.yaml", check=False).stdout
+        federation.wait_for(offered, "an offer", "site-1")
+        for command in (["pending"], ["show", "hearts"], ["approve", "hearts"]):
+            self.assertEqual(self.keep(f"site {command[0]}", "site", *command, "--client", "site-1.yaml").returncode, 0)
+        federation.wait_for(lambda: len([line for line in federation.rounds() if line["committed"]]) > 3, "rounds", "coordinator")
+        self.assertEqual(self.keep("site ledger", "site", "ledger", "--client", "site-1.yaml").returncode, 0)
+        self.assertEqual(self.keep("site ledger as JSON", "site", "ledger", "--json", "--client", "site-1.yaml").returncode, 0)
+        federation.processes["coordinator"].send_signal(signal.SIGTERM)
+        self.assertEqual(federation.wait_end("coordinator"), 130)
+        for name in ("site-1", "site-2"):
+            federation.processes[name].send_signal(signal.SIGTERM)
+            federation.wait_end(name)
+
+        self.assertEqual(self.keep("report", "report", "live").returncode, 0)
+        self.assertEqual(self.keep("adapt", "adapt", "--model", "live", "--data", "site-1.yaml", "--out", "adapted").returncode, 0, self.outputs["adapt"])
+        for name in ("bad", "failing"):
+            self.assertNotEqual(self.keep(f"adapt {name}", "adapt", "--model", "live", "--data", f"{name}.yaml", "--out", "refused").returncode, 0)
+        for name, code in (("site-1", 0), ("bad", 0), ("failing", 1)):
+            result = self.keep(f"predict {name}", "predict", "--model", "adapted", "--data", f"{name}.yaml", "--out", f"scored-{name}.csv")
+            self.assertEqual(result.returncode, code, result.stderr)
+        self.assertIn("chol: no number", (self.dir / "scored-bad.csv").read_text())
+
+        searched = dict(CanaryTest.texts(self))
+        for needed in ("coordinator.log", "site-1.log", "site-2.log", "live/rounds.jsonl", "live/report.html", "rehearsal/rehearsal.json", "adapted/model_card.md",
+                       "adapted/adapt.json", "adapted/model.pt", "scored-site-1.csv", "site ledger", "state-site-1/outbound.jsonl", "privacy"):
+            self.assertTrue(searched.get(needed), f"{needed} was not written: the search would prove nothing")
+        for name in sources:
+            searched.pop(f"{name}.yaml", None)   # the site's own word for where its data lies
+        leaks = [(name, what) for name, text in searched.items() for what, pattern in self.CANARIES.items() if re.search(pattern, text)]
         self.assertEqual(leaks, [], searched[leaks[0][0]][-3000:] if leaks else "")
 
 
