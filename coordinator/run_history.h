@@ -20,7 +20,7 @@ Step StepOf(const RoundKey& key);
 
 /// How the attempts of a run have ended, leg by leg: legs may have been extended one after the
 /// other, so each goes through its own records before it goes on. Entries are kept as the journal
-/// has them, a tenth of what records need, and read one at a time: a run of months has 100,000.
+/// has them, a sixth of what records take, and read one at a time: a run of months has 100,000.
 /// Movable, not copyable: what is told is gone.
 class RunHistory {
  public:
