@@ -7,6 +7,7 @@
 #include <thread>
 #include <unistd.h>
 
+#include "fedmeta/algorithms/server/aggregation_check.h"
 #include "fedmeta/cli/coordinator_backup.h"
 #include "fedmeta/cli/coordinator_files.h"
 #include "fedmeta/cli/experiment_digest.h"
@@ -75,6 +76,7 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
   FEDMETA_ASSIGN_OR_RETURN(
       const auto experiment,
       loader.LoadExperiment(config->experiment(), arguments.overrides, Loader::RunKind::kLive));
+  FEDMETA_RETURN_IF_ERROR(CheckAggregation(server, *experiment));
   if (experiment->privacy().differential_privacy().sampling() == "poisson") {
     return Error(ErrorCode::kInvalidArgument,
                  config->experiment() +

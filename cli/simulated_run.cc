@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "fedmeta/algorithms/server/aggregation_check.h"
 #include "fedmeta/cli/blas.h"
 #include "fedmeta/cli/machine_facts.h"
 #include "fedmeta/cli/run_description.h"
@@ -62,6 +63,7 @@ Result<RunSummary> RunSimulated(const LearnProgram& program, const RunRequest& r
   const Loader loader(program.schema);
   FEDMETA_ASSIGN_OR_RETURN(const auto experiment,
                            loader.LoadExperiment(request.experiment, request.overrides));
+  FEDMETA_RETURN_IF_ERROR(CheckAggregation(program.server, *experiment));
   FEDMETA_ASSIGN_OR_RETURN(
       const SimulationData data,
       OpenSimulationData(*experiment, program.registries.data, program.schema));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -37,6 +38,8 @@ class Aggregator {
   /// False: it only adds, so that sums of sums will do. True: it looks at each client's update
   /// (robust_aggregator.h).
   virtual bool NeedsIndividualUpdates() const = 0;
+  /// Fewest contributions of which Finish makes a sum: checked before a run (aggregation_check.h).
+  virtual std::size_t fewest() const { return 1; }
   /// One client's encoded contribution, the same length from each. After an error nothing of it is
   /// kept.
   virtual Status Add(const ClientId& client, std::span<const std::uint64_t> encoded) = 0;

@@ -52,6 +52,7 @@ class RobustAggregator final : public Aggregator {
   }
 
   bool NeedsIndividualUpdates() const override { return true; }
+  std::size_t fewest() const override { return rule_->fewest(); }
 
   Status Add(const ClientId& client, std::span<const std::uint64_t> encoded) override {
     const std::size_t tail = layout_.size();
