@@ -26,12 +26,35 @@ void EachSegment(const StateLayout& layout, bool half, const Take& take) {
 
 }  // namespace
 
+// By bits, because not every compiler knows _Float16. IEEE 754: to nearest, ties to even.
 std::uint16_t ToHalf(float value) {
-  return std::bit_cast<std::uint16_t>(
-      static_cast<_Float16>(std::clamp(value, -kLargestHalf, kLargestHalf)));
+  const auto bits = std::bit_cast<std::uint32_t>(std::clamp(value, -kLargestHalf, kLargestHalf));
+  const std::uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+  std::uint32_t half = 0;
+  if (magnitude > 0x7f800000) {
+    half = 0x7e00 | (magnitude >> 13 & 0x3ff);  // not a number
+  } else if (magnitude < 0x38800000) {
+    // Below 2^-14 halves are multiples of 2^-24, as floats from 0.5 on are.
+    half = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5F) -
+           std::bit_cast<std::uint32_t>(0.5F);
+  } else {
+    half = ((magnitude + 0xfff + (magnitude >> 13 & 1)) >> 13) - (112 << 10);
+  }
+  return static_cast<std::uint16_t>(sign | half);
 }
 
-float FromHalf(std::uint16_t bits) { return static_cast<float>(std::bit_cast<_Float16>(bits)); }
+float FromHalf(std::uint16_t bits) {
+  const std::uint32_t sign = std::uint32_t{bits} >> 15 << 31, magnitude = bits & 0x7fff;
+  std::uint32_t single = 0;
+  if (magnitude >= 0x7c00) {
+    single = 0x7f800000 | magnitude << 13 | (magnitude > 0x7c00 ? 0x400000 : 0);  // quiet
+  } else if (magnitude < 0x400) {
+    single = std::bit_cast<std::uint32_t>(static_cast<float>(magnitude) * 0x1p-24F);
+  } else {
+    single = (magnitude << 13) + (112U << 23);
+  }
+  return std::bit_cast<float>(sign | single);
+}
 
 std::size_t StateBytes(const StateLayout& layout, bool half) {
   std::size_t total = 0;
