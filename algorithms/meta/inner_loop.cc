@@ -9,6 +9,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include "fedmeta/algorithms/meta/vector_ops.h"
 #include "fedmeta/core/check.h"
 
 namespace fedmeta {
@@ -84,8 +85,8 @@ at::Tensor InnerObjectiveGradient(const at::Tensor& gradient, const at::Tensor& 
                                   const at::Tensor& theta, double proximal,
                                   const at::Tensor& moved) {
   const at::Tensor whole =
-      proximal > 0 ? at::add(gradient, parameters - theta, proximal) : gradient;
-  return moved.defined() ? whole * moved : whole;
+      proximal > 0 ? AddScaled(gradient, AddScaled(parameters, theta, -1), proximal) : gradient;
+  return moved.defined() ? Multiply(whole, moved) : whole;
 }
 
 /// One step of the optimiser; `second_moment` is Adam's, undefined before the first step.
@@ -93,17 +94,17 @@ at::Tensor Step(const at::Tensor& parameters, const InnerStep& step,
                 const InnerLoopOptions& options, std::uint32_t k, at::Tensor& second_moment) {
   const at::Tensor rate_scale = RateScale(options, k);
   const auto scaled = [&](const at::Tensor& direction) {
-    return rate_scale.defined() ? direction * rate_scale : direction;
+    return rate_scale.defined() ? Multiply(direction, rate_scale) : direction;
   };
   if (options.optimizer == InnerLoopOptions::Optimizer::kSgd) {
-    return at::sub(parameters, scaled(step.gradient), options.learning_rate * step.scale);
+    return AddScaled(parameters, scaled(step.gradient), -options.learning_rate * step.scale);
   }
   const at::Tensor clipped = step.gradient * step.scale;
   const at::Tensor square = clipped * clipped * (1 - kBeta2);
   second_moment = second_moment.defined() ? second_moment * kBeta2 + square : square;
   const double correction = 1 - std::pow(kBeta2, k + 1.0);
   const at::Tensor root = (second_moment / correction).sqrt() + kEpsilon;
-  return at::sub(parameters, scaled(clipped / root), options.learning_rate);
+  return AddScaled(parameters, scaled(clipped / root), -options.learning_rate);
 }
 
 bool Grew(double first, double last) {
@@ -163,8 +164,14 @@ InnerGradient BackThroughInnerLoop(const InnerResult& result, const InnerLoopOpt
     const at::Tensor& g = step.gradient;
     at::Tensor direction = v;
     if (options.rate_scale.defined()) {
-      RateScale({.rate_scale = back.rate_scale}, k).sub_(g * v, options.learning_rate * step.scale);
-      direction = direction * RateScale(options, k);
+      const at::Tensor product = Multiply(g, v);
+      const double rate = options.learning_rate * step.scale;
+      if (back.rate_scale.dim() == 1) {
+        back.rate_scale = AddScaled(back.rate_scale, product, -rate);
+      } else {
+        RateScale({.rate_scale = back.rate_scale}, k).sub_(product, rate);
+      }
+      direction = Multiply(direction, RateScale(options, k));
     }
     if (!step.point.hessian_times) continue;
     if (step.scale < 1) {
@@ -173,15 +180,16 @@ InnerGradient BackThroughInnerLoop(const InnerResult& result, const InnerLoopOpt
       const at::Tensor along = at::dot(g, direction) / at::dot(g, g);
       direction = (direction - g * along) * step.scale;
     }
-    if (result.moved.defined()) direction = direction * result.moved;
-    v = at::sub(v, step.point.hessian_times(direction), options.learning_rate);
+    if (result.moved.defined()) direction = Multiply(direction, result.moved);
+    v = AddScaled(v, step.point.hessian_times(direction), -options.learning_rate);
     if (options.proximal > 0) {
-      const at::Tensor pull = direction * (options.learning_rate * options.proximal);
-      v = v - pull;
-      through_theta = through_theta.defined() ? through_theta + pull : pull;
+      const double pull = options.learning_rate * options.proximal;
+      v = AddScaled(v, direction, -pull);
+      through_theta = AddScaled(through_theta.defined() ? through_theta : at::zeros_like(direction),
+                                direction, pull);
     }
   }
-  back.theta = through_theta.defined() ? v + through_theta : v;
+  back.theta = through_theta.defined() ? AddScaled(v, through_theta, 1) : v;
   return back;
 }
 

@@ -1,5 +1,6 @@
 #include "fedmeta/algorithms/meta/learned_rates.h"
 
+#include <algorithm>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -58,10 +59,18 @@ at::Tensor LearnedRates::Scale(const Model& model, const at::Tensor& s) const {
   const auto parameters = static_cast<std::int64_t>(ParameterCount(model));
   const at::Tensor scale = s.exp();
   if (kind_ == Kind::kScalar) return scale.expand({parameters}).contiguous();
+  // One value a tensor, over its coordinates: filled in here, as there are few of them.
   const std::vector<std::int64_t> sizes = TensorSizes(model);
-  const at::Tensor counts = at::tensor(sizes).to(s.device());
-  if (kind_ == Kind::kPerLayer) return scale.repeat_interleave(counts, 0);
-  return scale.view({steps_, -1}).repeat_interleave(counts, 1);
+  const at::Tensor values = scale.to(at::kCPU, at::kDouble).contiguous();
+  const double* value = values.data_ptr<double>();
+  const std::int64_t rows = kind_ == Kind::kPerLayer ? 1 : steps_;
+  at::Tensor filled = at::empty({rows, parameters}, at::kDouble);
+  double* to = filled.data_ptr<double>();
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (const std::int64_t size : sizes) to = std::fill_n(to, size, *value++);
+  }
+  if (kind_ == Kind::kPerLayer) filled = filled.view({parameters});
+  return filled.to(s.options());
 }
 
 at::Tensor LearnedRates::Gradient(const Model& model, const at::Tensor& scale,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <ATen/ATen.h>
+#include <ATen/EmptyTensor.h>
 #include <c10/core/GradMode.h>
 
 #include "fedmeta/algorithms/meta/mlp_pass.h"
@@ -133,15 +134,15 @@ class MlpGradients final : public TaskGradients {
     LossGradient result;
     result.sums = Forward(*pass, parameters, set);
     result.loss = pass->loss();
-    const auto options = parameters.options().requires_grad(false);
-    result.gradient = at::empty({parameter_count_}, options);
+    constexpr at::ScalarType kType = c10::CppTypeToScalarType<T>::value;
+    result.gradient = at::detail::empty_cpu({parameter_count_}, kType);
     pass->Backward(result.gradient.template data_ptr<T>());
     if (with_curvature) {
-      result.hessian_times = [pass = std::move(pass), options,
+      result.hessian_times = [pass = std::move(pass),
                               count = parameter_count_](const at::Tensor& v) {
         const c10::NoGradGuard no_graph_here;
-        const at::Tensor direction = Dense(v, options.dtype().toScalarType(), count, "v");
-        at::Tensor product = at::empty({count}, options);
+        const at::Tensor direction = Dense(v, kType, count, "v");
+        at::Tensor product(at::detail::empty_cpu({count}, kType));
         pass->HessianTimes(direction.template data_ptr<T>(), product.template data_ptr<T>());
         return product;
       };
