@@ -35,12 +35,52 @@ void PrintJson(const AuditFindings& findings) {
       {"entries", findings.entries},
       {"commits", findings.commits},
       {"restores", findings.restores},
+      {"openings", findings.openings},
+      {"charges", findings.charges},
+      {"epsilon", findings.epsilon},
+      {"told", findings.told},
+      {"recovered", findings.recovered},
+      {"turned_away", findings.turned_away},
+      {"end_unseen_by", findings.end_unseen_by},
       {"updates", findings.visible},
       {"signatures_checked", findings.signatures_checked},
       {"signed_to", findings.signed_to},
       {"countersigned", findings.countersigned},
       {"bad", findings.bad ? nlohmann::json(*findings.bad) : nlohmann::json(nullptr)}};
   std::printf("%s\n", object.dump().c_str());
+}
+
+void PrintOpenings(const AuditFindings& findings) {
+  if (findings.openings > 0) {
+    std::printf(
+        "recorded    %s openings of secure sums; every round counts members of sums that "
+        "were opened\n",
+        FormatCount(findings.openings).c_str());
+  }
+  if (findings.charges > 0) {
+    std::printf("recorded    %s releases charged before they came out, epsilon %s in the end\n",
+                FormatCount(findings.charges).c_str(), FormatNumber(findings.epsilon).c_str());
+  }
+  if (findings.told > 0) {
+    std::printf("recorded    %s further releases that sites were charged for before a restore\n",
+                FormatCount(findings.told).c_str());
+  }
+  if (findings.recovered > 0) {
+    std::printf("recorded    %s entries were written later, from the store\n",
+                FormatCount(findings.recovered).c_str());
+  }
+  if (findings.turned_away > 0) {
+    std::printf("recorded    %s that were turned away at the door\n",
+                FormatCount(findings.turned_away).c_str());
+  }
+  if (!findings.checks_openings) {
+    std::printf(
+        "not proven  that rounds were opened and charged: the program was too old to say\n");
+  }
+  if (!findings.end_unseen_by.empty()) {
+    std::printf("not proven  that %s saw the end: it is not countersigned by them\n",
+                Join(findings.end_unseen_by, ", ").c_str());
+  }
 }
 
 void PrintText(const AuditFindings& findings) {
@@ -53,6 +93,7 @@ void PrintText(const AuditFindings& findings) {
       count(findings.restores).c_str());
   if (!findings.visible.empty())
     std::printf("recorded    at the coordinator: %s\n", findings.visible.c_str());
+  PrintOpenings(findings);
   if (findings.signatures_checked) {
     std::printf("proven      the coordinator signed all up to entry %s\n",
                 count(findings.signed_to).c_str());

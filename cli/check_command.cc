@@ -254,6 +254,7 @@ class Checker {
     if ((*client)->has_identity())
       identity =
           CheckIdentity((*client)->identity(), IdentityRole::kClient, clock, *logger, findings);
+    if (identity && !RevocationSettled(**client)) findings.Warn(kRevocationNotSettled);
     if ((*client)->has_coordinator() && identity) {
       CheckWayTo((*client)->coordinator(), identity, clock, findings);
     } else if ((*client)->has_coordinator() && (*client)->coordinator().has_proxy_password_file()) {

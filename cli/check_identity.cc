@@ -46,6 +46,12 @@ std::shared_ptr<LiveIdentity> CheckIdentity(const v1::Identity& files, IdentityR
   return std::move(identity).value();
 }
 
+bool RevocationSettled(const v1::ClientFile& file) {
+  const v1::SiteSecureAggregation& site = file.secure_aggregation();
+  return file.identity().has_revocation_list() ||
+         (site.has_require_revocation_list() && !site.require_revocation_list());
+}
+
 void CheckWayTo(const v1::CoordinatorAddress& address, std::shared_ptr<LiveIdentity> identity,
                 const Clock& clock, Findings& findings) {
   const auto hops = CheckWay(address, std::move(identity), clock, {});

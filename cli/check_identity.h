@@ -19,4 +19,12 @@ std::shared_ptr<LiveIdentity> CheckIdentity(const v1::Identity& files, IdentityR
 void CheckWayTo(const v1::CoordinatorAddress& address, std::shared_ptr<LiveIdentity> identity,
                 const Clock& clock, Findings& findings);
 
+/// Whether a client's file says how the site hears of revoked members, or that it does without:
+/// the default takes part in no secure aggregation then.
+bool RevocationSettled(const v1::ClientFile& file);
+inline constexpr char kRevocationNotSettled[] =
+    "identity.revocation_list is not set: this site would not know a member that was revoked, and "
+    "so takes part in no secure aggregation; name the authority's denylist.pem, or say "
+    "secure_aggregation.require_revocation_list: false";
+
 }  // namespace fedmeta

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <string>
 
+#include "fedmeta/cli/check_identity.h"
 #include "fedmeta/cli/learn_commands.h"
 #include "fedmeta/cli/log_options.h"
 #include "fedmeta/cli/machine_facts.h"
@@ -10,6 +11,7 @@
 #include "fedmeta/client/client_runner.h"
 #include "fedmeta/configs/loader.h"
 #include "fedmeta/core/file.h"
+#include "fedmeta/identity/endorsement.h"
 #include "fedmeta/identity/live_identity.h"
 #include "fedmeta/privacy/certificate_party.h"
 #include "fedmeta/privacy/threshold.h"
@@ -23,11 +25,18 @@ namespace fedmeta {
 namespace {
 
 Result<std::unique_ptr<SiteControl>> OpenControl(const v1::ClientFile& config,
-                                                 const IdentityUri& identity, const Clock& clock) {
+                                                 const IdentitySource& identity,
+                                                 const Clock& clock) {
   SiteControl::Options options{.policy = config.policy(),
                                .hours = ParseDayHours(config.resources().hours()),
                                .state_dir = config.state_dir(),
-                               .site = {.identity = identity, .data = {}}};
+                               .site = {.identity = identity.credentials()->identity,
+                                        .data = {},
+                                        .revocation_settled = RevocationSettled(config)},
+                               .researcher = [&identity, &clock](const Proposal& proposal) {
+                                 return CheckEndorsement(proposal.endorsement, proposal.hash,
+                                                         identity, clock.Wall());
+                               }};
   for (const auto& [name, data] : config.data()) options.site.data.emplace(name, RoleOf(data));
   return SiteControl::Open(std::move(options), clock);
 }
@@ -46,6 +55,9 @@ Status RunClient(const LearnProgram& program, const std::string& file, std::stop
       const std::shared_ptr<LiveIdentity> identity,
       LiveIdentity::Open(config->identity(), IdentityRole::kClient, clock, *logger));
   const IdentityWatch watch(*identity, kIdentityLooks);
+  if (!RevocationSettled(*config)) {
+    logger->Log(LogLevel::kWarning, "no_revocation_list", {{"reason", kRevocationNotSettled}});
+  }
   FEDMETA_RETURN_IF_ERROR(MakeWritableFolder(config->state_dir(), 0700));
   ClientRunner::Options options{.name = identity->credentials()->identity.name,
                                 .registries = program.registries,
@@ -60,8 +72,7 @@ Status RunClient(const LearnProgram& program, const std::string& file, std::stop
     if (!source.ok()) return source.error().WithContext("data." + name);
     options.data.emplace(name, SiteSource{.source = std::move(*source), .role = RoleOf(data)});
   }
-  FEDMETA_ASSIGN_OR_RETURN(const auto control,
-                           OpenControl(*config, identity->credentials()->identity, clock));
+  FEDMETA_ASSIGN_OR_RETURN(const auto control, OpenControl(*config, *identity, clock));
   FEDMETA_ASSIGN_OR_RETURN(
       const auto socket,
       ControlSocket::Start({.path = ControlSocketPath(config->state_dir()),

@@ -13,6 +13,7 @@ Command ExplainCommand(const PluginTables& tables);
 Command PkiCommand();
 Command PrivacyCommand(const PluginTables& tables);
 Command ReportCommand();
+Command SignCommand(const PluginTables& schema);
 Command SiteCommand(const PluginTables& tables);
 
 }  // namespace fedmeta

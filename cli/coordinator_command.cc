@@ -23,9 +23,11 @@
 #include "fedmeta/coordinator/live_coordinator.h"
 #include "fedmeta/coordinator/offer.h"
 #include "fedmeta/core/file.h"
+#include "fedmeta/identity/endorsement.h"
 #include "fedmeta/identity/live_identity.h"
 #include "fedmeta/metrics/run_metrics.h"
 #include "fedmeta/privacy/certificate_party.h"
+#include "fedmeta/privacy/privacy_account.h"
 #include "fedmeta/protocol/version.h"
 #include "fedmeta/records/progress.h"
 #include "fedmeta/records/run_folder.h"
@@ -68,6 +70,21 @@ Status CopyAudit(const std::filesystem::path& file, const std::filesystem::path&
   return WriteFileAtomically(out / "audit.jsonl", std::string_view(content));
 }
 
+/// What a researcher has signed, verified as sites will; empty: nothing.
+Result<std::string> ReadEndorsement(const std::string& experiment, const Digest& offer,
+                                    const IdentitySource& identity, WallTime now) {
+  const std::filesystem::path file = EndorsementFile(experiment);
+  if (!std::filesystem::exists(file)) return std::string();
+  FEDMETA_ASSIGN_OR_RETURN(std::string endorsement, ReadFile(file));
+  const Result<IdentityUri> researcher = CheckEndorsement(endorsement, offer, identity, now);
+  if (researcher.ok()) return endorsement;
+  return Error(ErrorCode::kInvalidArgument,
+               file.string() + ": " + researcher.error().message() +
+                   "; sites approve this experiment as " + offer.hex() +
+                   ": sign it with the overrides and the initial state that it runs with "
+                   "(`fedmeta sign`), or remove the file");
+}
+
 Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegistry& server,
                                   const CoordinatorArguments& arguments, std::stop_token stop) {
   const SystemClock clock;
@@ -85,9 +102,9 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
                      "none");
   }
   if (experiment->has_simulated_attack()) {
-    return Error(ErrorCode::kInvalidArgument,
-                 config->experiment() +
-                     ": simulated_attack is for simulations (fedmeta run): remove it");
+    return Error(
+        ErrorCode::kInvalidArgument,
+        config->experiment() + ": simulated_attack is for simulations (fedmeta run): remove it");
   }
   const std::unique_ptr<Logger> logger = MakeLogger(config->log(), clock);
   FEDMETA_ASSIGN_OR_RETURN(
@@ -98,6 +115,9 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
       std::vector<Leg> legs,
       ReadLegs(config->initial_state(), InitialStateDigest(*experiment, schema)));
 
+  const Digest offer = ExperimentOffer(*experiment, legs).hash();
+  FEDMETA_ASSIGN_OR_RETURN(const std::string endorsement,
+                           ReadEndorsement(config->experiment(), offer, *identity, clock.Wall()));
   const ExperimentId run(experiment->name());
   const std::filesystem::path beside = FolderOfFile(arguments.file);
   FEDMETA_ASSIGN_OR_RETURN(const std::optional<std::filesystem::path> store_path,
@@ -157,11 +177,18 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
   FEDMETA_ASSIGN_OR_RETURN(
       const auto audit,
       AuditLog::Open({.file = audit_file, .epoch = epoch_number}, *identity, clock));
-  const Digest offer = ExperimentOffer(*experiment, legs).hash();
-  FEDMETA_RETURN_IF_ERROR(opened.history.ForEach(
-      [&](const AttemptRecord& record) { return audit->Reconcile({record}); }));
+  FEDMETA_ASSIGN_OR_RETURN(const std::vector<PrivacyCharge> charges, store->PrivacyCharges(run));
+  FEDMETA_RETURN_IF_ERROR(audit->Reconcile(opened, charges));
+  FEDMETA_ASSIGN_OR_RETURN(const auto account, PrivacyAccount::Of(*experiment));
   FEDMETA_RETURN_IF_ERROR(
-      audit->Started(experiment->name(), offer, WhatIsVisible(*experiment), before.has_value()));
+      audit->Started({.experiment = experiment->name(),
+                      .offer = offer,
+                      .visible = WhatIsVisible(*experiment),
+                      .secure = experiment->privacy().secure_aggregation().mode() == "secure",
+                      .charges = account.has_value()},
+                     before.has_value()));
+  // What sites have told since a restore, which its store does not have.
+  opened.charged += audit->ToldReleases(experiment->name());
   const std::unique_ptr<PeerVerifier> verifier = CertificateVerifier(*identity, clock);
   FEDMETA_ASSIGN_OR_RETURN(
       const auto coordinator,
@@ -174,7 +201,8 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
                        .verifier = verifier.get()},
            .stored = MakeStoreMetrics(registry),
            .audit = audit.get(),
-           .epoch = epoch},
+           .epoch = epoch,
+           .endorsement = endorsement},
           std::move(opened), *store, *observer, clock, *logger));
   const auto metrics =
       CoordinatorMetrics::Create(*coordinator, config->limits().staging_slots(), registry);
@@ -183,7 +211,12 @@ Result<RunSummary> RunCoordinator(const PluginTables& schema, const ServerRegist
       GrpcServer::Start({.listen = config->listen(),
                          .members = {config->members().begin(), config->members().end()},
                          .limits = TransportLimitsOf(config->limits()),
-                         .refused = [&](ErrorCode code) { metrics->Refused(code); }},
+                         .refused = [&](ErrorCode code) { metrics->Refused(code); },
+                         .turned_away =
+                             [&](const std::string& who_and_why) {
+                               // A record that cannot be written ends the run at its next entry.
+                               [[maybe_unused]] const Status noted = audit->TurnedAway(who_and_why);
+                             }},
                         identity, *metrics, *logger));
   const std::string host = config->listen().substr(0, config->listen().rfind(':'));
   std::printf("listening on %s:%d as %s\n", host.c_str(), grpc->port(),

@@ -24,4 +24,9 @@ inline std::filesystem::path AuditFile(const v1::CoordinatorFile& config,
   return store ? std::filesystem::path(store->string() + ".audit.jsonl") : out / "audit.jsonl";
 }
 
+/// A researcher's signature lies beside the experiment (`fedmeta sign`).
+inline std::filesystem::path EndorsementFile(const std::string& experiment) {
+  return experiment + ".signature";
+}
+
 }  // namespace fedmeta

@@ -59,6 +59,6 @@ int main(int argc, char** argv) {
                  "Show with this site's data, without a network, what a run would do and "
                  "what would leave.",
                  kLearn, argv),
-       ReportCommand(), PkiCommand(), SiteCommand(schema), AuditCommand(),
+       ReportCommand(), PkiCommand(), SignCommand(schema), SiteCommand(schema), AuditCommand(),
        CheckCommand(schema, BuiltinData()), ExplainCommand(schema), PrivacyCommand(schema)});
 }

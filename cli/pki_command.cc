@@ -62,8 +62,15 @@ Run SetUpInit(CLI::App& app) {
     const SystemClock clock;
     if (const Status status = InitAuthority(*options, clock); !status.ok())
       return ReportError(status.error());
+    // Parties need a list from the first day on: one that is empty.
+    const auto list = Revoke({.authority_dir = options->dir}, clock);
+    if (!list.ok()) return ReportError(list.error());
     std::printf("authority of '%s' in %s\n", options->federation.c_str(), options->dir.c_str());
     std::printf("  authority.pem  give it to every party (identity.trust)\n");
+    std::printf(
+        "  denylist.pem   too (identity.revocation_list); valid until %s, then sign it "
+        "anew: fedmeta pki revoke --refresh\n",
+        FormatUtc(list.value().valid_until).c_str());
     std::printf("  authority.key  never leaves this folder\n");
     return 0;
   };

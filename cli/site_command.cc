@@ -78,6 +78,9 @@ void PrintShown(const json& shown) {
   line("experiment", Text(shown, "experiment"));
   line("hash", Text(shown, "hash"));
   line("status", StatusText(shown));
+  line("signed by", shown.value("researcher", json()).is_string()
+                        ? Text(shown, "researcher")
+                        : "nobody who counts: " + Text(shown, "researcher_reason"));
   line("rounds", FormatCount(Number(shown, "rounds")) + " of each method, " +
                      FormatCount(Number(shown, "cohort")) + " sites asked, at least " +
                      FormatCount(Number(shown, "minimum_cohort")) + " in a round");

@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -23,9 +24,14 @@
 #include "fedmeta/protocol/round_plan.h"
 #include "fedmeta/protocol/state_form.h"
 #include "fedmeta/protocol/version.h"
+#include "fedmeta/v1/charged.pb.h"
+#include "fedmeta/v1/offer.pb.h"
 
 namespace fedmeta {
 namespace {
+
+// How long a client that is done tries to say that it has seen the record's end.
+constexpr Duration kCountersigning{5'000};
 
 /// Tells the coordinator every `interval` that this client still works on a plan, from its own
 /// thread.
@@ -149,6 +155,7 @@ class ClientRunner::Implementation {
         const v1::Closed& closed = instruction->closed();
         if (closed.all_done()) {
           logger_.Log(LogLevel::kInfo, "all_done", {{"reason", closed.reason()}});
+          FEDMETA_RETURN_IF_ERROR(CountersignEnd(std::move(request)));
           if (closed.failed())
             return Error(ErrorCode::kFederationFailed, "the federation failed: " + closed.reason());
           if (budget_spent_) return *budget_spent_;
@@ -165,6 +172,27 @@ class ClientRunner::Implementation {
     }
   }
 
+  /// What came with the farewell, while the coordinator is still there: if it is not, this site
+  /// remembers it all the same.
+  Status CountersignEnd(v1::NextRequest request) {
+    std::stop_source late;
+    std::mutex mutex;
+    std::condition_variable_any wake;
+    const std::jthread timer([&](std::stop_token done) {
+      std::unique_lock lock(mutex);
+      wake.wait_for(lock, done, kCountersigning, [] { return false; });
+      late.request_stop();
+    });
+    while (!request.countersignature().empty()) {
+      const Result<v1::Instruction> instruction = link_.Next(request, late.get_token());
+      if (!instruction.ok()) return {};
+      if (!instruction->audit_head().empty())
+        FEDMETA_RETURN_IF_ERROR(options_.witness->Take(instruction->audit_head()));
+      request.set_countersignature(options_.witness->TakeCountersignature());
+    }
+    return {};
+  }
+
   Status Join(std::stop_token stop) {
     v1::ClientHello hello;
     *hello.mutable_version() = OwnVersion();
@@ -177,7 +205,32 @@ class ClientRunner::Implementation {
     if (options_.witness != nullptr) FEDMETA_RETURN_IF_ERROR(options_.witness->Joined(welcome_));
     logger_.Log(LogLevel::kInfo, "joined",
                 {{"client", options_.name}, {"coordinator", welcome_.version().program()}});
-    return participation_.Joined(welcome_, stop);
+    FEDMETA_ASSIGN_OR_RETURN(std::string charged, ChargesToTell());
+    return participation_.Joined(welcome_, std::move(charged), stop);
+  }
+
+  std::uint64_t epoch() const {
+    return options_.witness == nullptr ? 1 : options_.witness->epoch();
+  }
+
+  /// A restored coordinator's account ends with its backup: what this site was charged before, of
+  /// the experiment that is offered and of no other. Empty: nothing.
+  Result<std::string> ChargesToTell() {
+    v1::Offer offer;
+    if (epoch() == 1 || !offer.ParseFromString(welcome_.offer())) return std::string();
+    FEDMETA_RETURN_IF_ERROR(OpenPrivacyLedger());
+    std::set<std::string> legs;
+    for (const v1::OfferedLeg& leg : offer.legs()) legs.insert(leg.experiment());
+    v1::ChargedReleases charged;
+    for (const auto& [charged_under, key] : privacy_->ChargedBefore(epoch())) {
+      if (!legs.contains(key.experiment.value())) continue;
+      v1::ChargedAttempt& attempt = *charged.add_attempts();
+      attempt.set_experiment(key.experiment.value());
+      attempt.set_round(key.round);
+      attempt.set_attempt(key.attempt);
+      attempt.set_epoch(charged_under);
+    }
+    return charged.SerializeAsString();
   }
 
   // Only what ends the client is an error; what ends this attempt is logged and, where it is ours,
@@ -342,8 +395,10 @@ class ClientRunner::Implementation {
     if (!plan.message().has_train() || !assignment.has_differential_privacy()) {
       return std::optional<SiteCharge>();
     }
-    SiteCharge charge{
-        .data = assignment.data(), .key = plan.key(), .terms = assignment.differential_privacy()};
+    SiteCharge charge{.data = assignment.data(),
+                      .key = plan.key(),
+                      .terms = assignment.differential_privacy(),
+                      .epoch = epoch()};
     if (charge.terms.mode() == "local") {
       FEDMETA_ASSIGN_OR_RETURN(charge.releases, GradientsPerRecord(assignment.algorithm()));
     }

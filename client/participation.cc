@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fedmeta/client/site_records.h"
+#include "fedmeta/identity/endorsement.h"
 
 namespace fedmeta {
 namespace {
@@ -21,22 +22,24 @@ Participation::Participation(Options options)
     : options_(std::move(options)), watch_([this](std::stop_token stop) { Watch(stop); }) {}
 Participation::~Participation() = default;
 
-Status Participation::Joined(const v1::Welcome& welcome, std::stop_token stop) {
-  Result<Proposal> proposal = Fetch(welcome.offer(), stop);
+Status Participation::Joined(const v1::Welcome& welcome, std::string charged,
+                             std::stop_token stop) {
+  Result<Proposal> proposal = Fetch(welcome, stop);
   if (!proposal.ok() && proposal.error().code() == ErrorCode::kCancelled) return proposal.error();
   options_.control.Offered(std::move(proposal));
   const Decision standing = options_.control.Standing();
   {
     const std::lock_guard lock(mutex_);
     joined_ = true;
+    charged_ = std::move(charged);
     told_.reset();
   }
   Tell(standing, stop);
   return {};
 }
 
-Result<Proposal> Participation::Fetch(const std::string& offer, std::stop_token stop) {
-  FEDMETA_ASSIGN_OR_RETURN(const v1::Offer parsed, Proposal::ParseOffer(offer));
+Result<Proposal> Participation::Fetch(const v1::Welcome& welcome, std::stop_token stop) {
+  FEDMETA_ASSIGN_OR_RETURN(const v1::Offer parsed, Proposal::ParseOffer(welcome.offer()));
   std::vector<std::string> assignments;
   for (const v1::OfferedLeg& leg : parsed.legs()) {
     FEDMETA_ASSIGN_OR_RETURN(const Digest digest, Digest::FromBytes(leg.assignment_hash()));
@@ -44,7 +47,12 @@ Result<Proposal> Participation::Fetch(const std::string& offer, std::stop_token 
     FEDMETA_RETURN_IF_ERROR(
         options_.link.Download(digest, std::as_writable_bytes(std::span(bytes)), stop));
   }
-  return Proposal::Create(offer, std::move(assignments));
+  FEDMETA_ASSIGN_OR_RETURN(Proposal proposal,
+                           Proposal::Create(welcome.offer(), std::move(assignments)));
+  // A longer one is none; what it says is looked at whenever something is decided.
+  if (welcome.endorsement().size() <= kMaximumEndorsementBytes)
+    proposal.endorsement = welcome.endorsement();
+  return proposal;
 }
 
 /// Tells what is not told yet, ends an upload that is no longer allowed.
@@ -79,18 +87,17 @@ void Participation::Leave(const Decision& standing, std::uint64_t seen) {
 }
 
 void Participation::Tell(const Decision& standing, std::stop_token stop) {
+  v1::Report report;
   {
     const std::lock_guard lock(mutex_);
     if (!joined_ || told_ == standing) return;
     told_ = standing;
+    if (standing.allowed()) report.mutable_ready()->set_charged(charged_);
   }
   options_.logger.Log(standing.allowed() ? LogLevel::kInfo : LogLevel::kWarning,
                       standing.allowed() ? "takes_part" : "takes_no_part",
                       {{"rule", standing.rule}, {"reason", standing.reason}});
-  v1::Report report;
-  if (standing.allowed()) {
-    report.mutable_ready();
-  } else {
+  if (!standing.allowed()) {
     report.mutable_declined()->set_rule(standing.rule);
     report.mutable_declined()->set_reason(standing.reason);
     report.mutable_declined()->set_pending(standing.verdict == Verdict::kPending);

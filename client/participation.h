@@ -38,9 +38,10 @@ class Participation {
   Participation(const Participation&) = delete;
   Participation& operator=(const Participation&) = delete;
 
-  /// After each Join: fetches the offer, tells the coordinator whether this site takes part.
-  /// kCancelled; what is wrong with the offer only keeps this site from taking part.
-  Status Joined(const v1::Welcome& welcome, std::stop_token stop);
+  /// After each Join: fetches the offer, tells the coordinator whether this site takes part, and,
+  /// if it does, `charged` (v1::ChargedReleases; empty: nothing). kCancelled; what is wrong with
+  /// the offer only keeps this site from taking part.
+  Status Joined(const v1::Welcome& welcome, std::string charged, std::stop_token stop);
   /// Whether the plan may be worked on; if not, the coordinator hears why.
   bool Admits(const RoundPlan& plan, std::stop_token stop);
   /// Uploads, unless the site has changed its mind; ends an upload when it does.
@@ -49,7 +50,7 @@ class Participation {
                 std::span<const std::byte> payload, std::stop_token stop);
 
  private:
-  Result<Proposal> Fetch(const std::string& offer, std::stop_token stop);
+  Result<Proposal> Fetch(const v1::Welcome& welcome, std::stop_token stop);
   void Watch(std::stop_token stop);
   void Leave(const Decision& standing, std::uint64_t seen);
   void Tell(const Decision& standing, std::stop_token stop);
@@ -58,6 +59,7 @@ class Participation {
   Options options_;
   std::mutex mutex_;  // guards the rest
   bool joined_ = false;
+  std::string charged_;
   std::optional<Decision> told_;
   std::optional<std::stop_source> upload_;
   std::jthread watch_;  // last: stops and joins before the rest goes

@@ -35,6 +35,7 @@ const char* PurposeName(Purpose purpose) {
 struct Entry {
   std::string data, mode;
   RoundKey key;
+  std::uint64_t epoch = 1;
   double rho = 0;
 };
 std::optional<Entry> Parse(const std::string& line) {
@@ -50,6 +51,7 @@ std::optional<Entry> Parse(const std::string& line) {
                 .round = json.at("round").get<std::uint64_t>(),
                 .attempt = json.at("attempt").get<std::uint32_t>(),
                 .session = json.at("session").get<std::uint32_t>()},
+        .epoch = json.value("epoch", std::uint64_t{1}),
         .rho = json.at("rho").get<double>()};
     if (!(entry.rho > 0 && std::isfinite(entry.rho))) return std::nullopt;
     return entry;
@@ -81,13 +83,13 @@ Status SitePrivacyLedger::Read(const std::string& content) {
                        "it from a backup");
     }
     rho_[entry->data] += entry->rho;
-    if (entry->mode != "local") sums_.emplace(entry->data, entry->key);
+    if (entry->mode != "local") sums_.emplace(entry->data, entry->epoch, entry->key);
   }
   return {};
 }
 
 bool SitePrivacyLedger::Known(const SiteCharge& charge) const {
-  return charge.terms.mode() != "local" && sums_.contains({charge.data, charge.key});
+  return charge.terms.mode() != "local" && sums_.contains({charge.data, charge.epoch, charge.key});
 }
 
 Status SitePrivacyLedger::CheckBudget(const SiteCharge& charge) const {
@@ -129,6 +131,7 @@ Status SitePrivacyLedger::Charge(const SiteCharge& charge, WallTime now) {
                      {"round", charge.key.round},
                      {"attempt", charge.key.attempt},
                      {"session", charge.key.session},
+                     {"epoch", charge.epoch},
                      {"mode", charge.terms.mode()},
                      {"unit", charge.terms.mode() == "local" ? "record" : "client"},
                      {"noise_multiplier", charge.terms.noise_multiplier()},
@@ -141,8 +144,20 @@ Status SitePrivacyLedger::Charge(const SiteCharge& charge, WallTime now) {
   broken_ = !written.ok();
   if (broken_) return written;
   rho_[charge.data] += rho;
-  if (charge.terms.mode() != "local") sums_.emplace(charge.data, charge.key);
+  if (charge.terms.mode() != "local") sums_.emplace(charge.data, charge.epoch, charge.key);
   return {};
+}
+
+std::set<std::pair<std::uint64_t, RoundKey>> SitePrivacyLedger::ChargedBefore(
+    std::uint64_t epoch) const {
+  std::set<std::pair<std::uint64_t, RoundKey>> attempts;
+  for (const auto& [data, charged_under, session] : sums_) {
+    if (charged_under >= epoch) continue;
+    RoundKey attempt = session;
+    attempt.session = 0;
+    attempts.emplace(charged_under, std::move(attempt));
+  }
+  return attempts;
 }
 
 double SitePrivacyLedger::Epsilon(const std::string& data, double delta) const {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "fedmeta/core/clock.h"
@@ -22,6 +23,9 @@ struct SiteCharge {
   std::string data;  ///< whose records it is made of: the site's name of the data set
   RoundKey key;
   v1::PrivacyTerms terms;
+  /// Of the coordinator: one that was restored asks for a round of the same name anew, with other
+  /// noise.
+  std::uint64_t epoch = 1;
   /// Modes central and distributed: 1. Mode local: the gradients in which one record can take
   /// part (GradientsPerRecord).
   std::uint64_t releases = 1;
@@ -32,14 +36,15 @@ struct SiteCharge {
 /// Charge returns and therefore before anything leaves; never refunded:
 ///
 ///   time, data, experiment, purpose, round, attempt, session   what was released
+///   epoch           of the coordinator; 1 where a line does not say
 ///   mode, unit ("client", "record"), noise_multiplier, releases
 ///   rho             releases / (2 noise_multiplier^2): concentrated privacy, which adds up
 ///   epsilon, delta  of this data set with everything up to this line, at this delta
 ///
-/// Charges of both units are added up. In modes central and distributed the same attempt is charged
-/// once; in mode local each result, since it was made with noise of its own. A torn last line is
-/// cut off (nothing had left); other damage refuses the file (kDataLoss). Not thread-safe; one
-/// process a folder.
+/// Charges of both units are added up. In modes central and distributed the same session of an
+/// attempt is charged once an epoch; in mode local each result, since it was made with noise of its
+/// own. A torn last line is cut off (nothing had left); other damage refuses the file (kDataLoss).
+/// Not thread-safe; one process a folder.
 class SitePrivacyLedger {
  public:
   static constexpr char kFile[] = "privacy_ledger.jsonl";
@@ -52,6 +57,9 @@ class SitePrivacyLedger {
   Status CheckBudget(const SiteCharge& charge) const;
   /// CheckBudget, then on disk.
   Status Charge(const SiteCharge& charge, WallTime now);
+  /// What was charged under earlier epochs than this one in modes central and distributed: each
+  /// attempt (session 0) with its epoch.
+  std::set<std::pair<std::uint64_t, RoundKey>> ChargedBefore(std::uint64_t epoch) const;
   /// Spent on a data set so far.
   double Epsilon(const std::string& data, double delta) const;
 
@@ -65,9 +73,10 @@ class SitePrivacyLedger {
   std::filesystem::path path_;
   DurableLines lines_;
   std::optional<v1::EpsilonBudget> budget_;
-  std::map<std::string, double> rho_;                // by data set
-  std::set<std::pair<std::string, RoundKey>> sums_;  // charged in modes central and distributed
-  bool broken_ = false;                              // a charge could not be written
+  std::map<std::string, double> rho_;  // by data set
+  // Charged in modes central and distributed: data set, epoch, session.
+  std::set<std::tuple<std::string, std::uint64_t, RoundKey>> sums_;
+  bool broken_ = false;  // a charge could not be written
 };
 
 }  // namespace fedmeta

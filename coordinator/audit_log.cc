@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <random>
 
+#include "fedmeta/coordinator/audit_fields.h"
 #include "fedmeta/coordinator/audit_file.h"
+#include "fedmeta/coordinator/store_checks.h"
 #include "fedmeta/core/durable_append.h"
 #include "fedmeta/core/file.h"
 #include "fedmeta/core/hex.h"
@@ -13,12 +15,6 @@
 
 namespace fedmeta {
 namespace {
-
-std::vector<std::string> Names(const std::vector<ClientId>& clients) {
-  std::vector<std::string> names;
-  for (const ClientId& client : clients) names.push_back(client.value());
-  return names;
-}
 
 std::string Dump(const nlohmann::ordered_json& fields) {
   return fields.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -61,7 +57,21 @@ Status AuditLog::Load() {
     hashes_.push_back(entry.hash);
     if (entry.kind == "chain") chain_ = entry.fields.value("chain", "");
     if (entry.kind == "certificate") certificates_.insert(entry.fields.value("fingerprint", ""));
-    if (entry.kind == "commit") committed_.insert(entry.fields.value("key", ""));
+    const auto note = [&](const char* kind, const char* field, std::set<std::string>& keys) {
+      if (entry.kind == kind) keys.insert(entry.fields.value(field, ""));
+    };
+    if (entry.kind == "start" || entry.kind == "restart")
+      epoch_here_ = entry.fields.value("epoch", std::uint64_t{1});
+    if (entry.kind == "charge") accounted_.emplace(epoch_here_, entry.fields.value("attempt", ""));
+    if (entry.kind == "charge_told") {
+      accounted_.emplace(entry.fields.value("epoch", std::uint64_t{1}),
+                         entry.fields.value("attempt", ""));
+      ++told_[entry.fields.value("experiment", "")];
+    }
+    note("commit", "key", committed_);
+    note("charge", "attempt", charged_);
+    note("opening", "key", openings_);
+    note("opened", "key", opened_);
   }
   if (chain_.empty()) {
     return Error(ErrorCode::kDataLoss,
@@ -127,27 +137,71 @@ Status AuditLog::SignHead() {
   return {};
 }
 
-Status AuditLog::Started(const std::string& experiment, const Digest& offer,
-                         const std::string& visible, bool resumed) {
+Status AuditLog::Started(const Run& run, bool resumed) {
   const std::lock_guard lock(mutex_);
   FEDMETA_RETURN_IF_ERROR(
       Append(resumed ? "restart" : "start",
-             Dump({{"experiment", experiment},
-                   {"offer", offer.hex()},
-                   {"updates", visible},
+             Dump({{"experiment", run.experiment},
+                   {"offer", run.offer.hex()},
+                   {"updates", run.visible},
+                   {"secure", run.secure},
+                   {"charges", run.charges},
                    {"coordinator", identity_.credentials()->identity.ToString()},
                    {"program", kProgramVersion},
                    {"epoch", options_.epoch}}),
              true));
+  epoch_here_ = options_.epoch;
   return SignHead();
 }
 
-Status AuditLog::Reconcile(const std::vector<AttemptRecord>& history) {
+Status AuditLog::AppendCharge(const RoundKey& attempt, double epsilon, double delta,
+                              bool recovered) {
+  // The sums of an attempt's groups cost what one does. Something durable follows in each case.
+  if (charged_.contains(attempt.ToString())) return {};
+  nlohmann::ordered_json fields = ChargeFields(attempt, epsilon, delta);
+  if (recovered) fields["recovered"] = true;
+  FEDMETA_RETURN_IF_ERROR(Append("charge", Dump(fields), false));
+  charged_.insert(attempt.ToString());
+  accounted_.emplace(epoch_here_, attempt.ToString());
+  return {};
+}
+
+Status AuditLog::AppendOpenings(const AttemptRecord& record) {
+  for (const SessionRecord& session : record.sessions) {
+    const std::string key = OpenedFields(record.key, session)["key"];
+    if (!openings_.contains(key)) {
+      if (!session.opened) continue;  // it ended before anybody was asked
+      FEDMETA_RETURN_IF_ERROR(
+          Append("opening", Dump(RecoveredOpeningFields(record.key, session)), false));
+      openings_.insert(key);
+    }
+    if (!opened_.insert(key).second) continue;
+    FEDMETA_RETURN_IF_ERROR(Append("opened", Dump(OpenedFields(record.key, session)), false));
+  }
+  return {};
+}
+
+Status AuditLog::Reconcile(const OpenedRun& run, const std::vector<PrivacyCharge>& charges) {
   const std::lock_guard lock(mutex_);
-  for (const AttemptRecord& record : history) {
+  for (const PrivacyCharge& charge : charges) {
+    if (charge.delta > 0) {
+      FEDMETA_RETURN_IF_ERROR(
+          AppendCharge(AttemptOf(charge.session), charge.epsilon, charge.delta, true));
+    }
+  }
+  if (run.interrupted) {
+    for (const ChargedAttempt::Group& group : run.interrupted->groups) {
+      SessionCharge charge{
+          .key = run.interrupted->plan.key(), .group = group.group, .snapshot = group.snapshot};
+      charge.key.session = group.session;
+      FEDMETA_RETURN_IF_ERROR(AppendOpening(run.interrupted->plan, charge));
+    }
+  }
+  return run.history.ForEach([this](const AttemptRecord& record) -> Status {
     const std::string key = record.key.ToString();
     if (!record.committed || record.key.purpose != Purpose::kTrain || committed_.contains(key))
-      continue;
+      return {};
+    FEDMETA_RETURN_IF_ERROR(AppendOpenings(record));
     FEDMETA_RETURN_IF_ERROR(Append("commit",
                                    Dump({{"key", key},
                                          {"reported", Names(record.reported)},
@@ -155,8 +209,8 @@ Status AuditLog::Reconcile(const std::vector<AttemptRecord>& history) {
                                          {"recovered", true}}),
                                    false));
     committed_.insert(key);
-  }
-  return {};
+    return {};
+  });
 }
 
 Status AuditLog::AttemptBegan(const RoundPlan& plan, std::uint32_t cohort) {
@@ -170,22 +224,32 @@ Status AuditLog::AttemptBegan(const RoundPlan& plan, std::uint32_t cohort) {
                 false);
 }
 
-Status AuditLog::AttemptEnded(const AttemptRecord& record, const Digest& plan_hash) {
+Status AuditLog::AppendOpening(const RoundPlan& plan, const SessionCharge& charge) {
+  const std::string key = charge.key.ToString();
+  if (openings_.contains(key)) return {};
+  FEDMETA_ASSIGN_OR_RETURN(const nlohmann::ordered_json fields,
+                           OpeningFields(identity_.credentials()->identity.federation, plan,
+                                         charge.key, charge.group, charge.snapshot));
+  FEDMETA_RETURN_IF_ERROR(Append("opening", Dump(fields), true));
+  openings_.insert(key);
+  return {};
+}
+
+Status AuditLog::Opening(const RoundPlan& plan, const SessionCharge& charge,
+                         const std::optional<PrivacyCost>& cost) {
   const std::lock_guard lock(mutex_);
+  if (cost) FEDMETA_RETURN_IF_ERROR(AppendCharge(plan.key(), cost->epsilon, cost->delta, false));
+  return AppendOpening(plan, charge);
+}
+
+Status AuditLog::AttemptEnded(const AttemptRecord& record, const Digest& plan_hash,
+                              const std::optional<PrivacyCost>& cost) {
+  const std::lock_guard lock(mutex_);
+  if (cost) FEDMETA_RETURN_IF_ERROR(AppendCharge(record.key, cost->epsilon, cost->delta, false));
+  FEDMETA_RETURN_IF_ERROR(AppendOpenings(record));
   const bool trained = record.committed && record.key.purpose == Purpose::kTrain;
-  nlohmann::ordered_json fields = {{"key", record.key.ToString()}, {"plan", plan_hash.hex()}};
-  if (!record.reason.empty()) fields["reason"] = record.reason;
-  if (record.spent) fields["spent"] = true;
-  fields["reported"] = Names(record.reported);
-  nlohmann::ordered_json dropped = nlohmann::ordered_json::array();
-  for (const DroppedClient& client : record.dropped) {
-    dropped.push_back(
-        {{"client", client.client}, {"phase", client.phase}, {"reason", client.reason}});
-  }
-  fields["dropped"] = std::move(dropped);
-  if (trained) fields["state"] = record.state_hash.hex();
   const char* kind = trained ? "commit" : record.committed ? "evaluation" : "abandoned";
-  FEDMETA_RETURN_IF_ERROR(Append(kind, Dump(fields), false));
+  FEDMETA_RETURN_IF_ERROR(Append(kind, Dump(OutcomeFields(record, plan_hash)), false));
   if (trained) committed_.insert(record.key.ToString());
   return SignHead();
 }
@@ -196,10 +260,67 @@ Status AuditLog::Stood(const ClientId& client, const std::string& rule) {
                 Dump({{"client", client.value()}, {"rule", rule}}), false);
 }
 
-Status AuditLog::Ended(const std::string& status) {
+Result<std::uint64_t> AuditLog::Told(const ClientId& client,
+                                     const std::vector<ToldCharge>& charges) {
   const std::lock_guard lock(mutex_);
-  FEDMETA_RETURN_IF_ERROR(Append("end", Dump({{"status", status}}), false));
+  std::uint64_t further = 0;
+  for (const auto& [epoch, attempt] : charges) {
+    const std::string key = attempt.ToString();
+    if (epoch >= options_.epoch || accounted_.contains({epoch, key})) continue;
+    const std::string experiment = attempt.experiment.value();
+    const std::string name = experiment.substr(0, experiment.rfind('/'));
+    FEDMETA_RETURN_IF_ERROR(Append(
+        "charge_told",
+        Dump(
+            {{"client", client.value()}, {"experiment", name}, {"attempt", key}, {"epoch", epoch}}),
+        true));
+    accounted_.emplace(epoch, key);
+    ++told_[name];
+    ++further;
+  }
+  return further;
+}
+
+std::uint64_t AuditLog::ToldReleases(const std::string& experiment) {
+  const std::lock_guard lock(mutex_);
+  const auto told = told_.find(experiment);
+  return told == told_.end() ? 0 : told->second;
+}
+
+Status AuditLog::TurnedAway(const std::string& who_and_why) {
+  const std::lock_guard lock(mutex_);
+  const bool known = turned_away_.contains(who_and_why);
+  const std::string what =
+      known || turned_away_.size() < kMaximumTurnedAway ? who_and_why : "others";
+  const std::uint64_t count = ++turned_away_[what];
+  std::uint64_t power = 1;
+  while (power < count) power *= 10;
+  if (power != count) return {};
+  return Append("turned_away", Dump({{"what", what}, {"times", count}}), false);
+}
+
+Status AuditLog::Ended(const std::string& status, const std::vector<ClientId>& present) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [what, count] : turned_away_) {
+    if (count > 1) {
+      FEDMETA_RETURN_IF_ERROR(
+          Append("turned_away", Dump({{"what", what}, {"times", count}}), false));
+    }
+  }
+  FEDMETA_RETURN_IF_ERROR(
+      Append("end", Dump({{"status", status}, {"present", Names(present)}}), false));
   return SignHead();
+}
+
+std::vector<ClientId> AuditLog::Uncountersigned(const std::vector<ClientId>& clients) {
+  const std::lock_guard lock(mutex_);
+  std::vector<ClientId> missing;
+  for (const ClientId& client : clients) {
+    const auto signed_to = countersigned_.find(client);
+    if (signed_to == countersigned_.end() || signed_to->second < head_.index)
+      missing.push_back(client);
+  }
+  return missing;
 }
 
 void AuditLog::Seen(const ClientId& client, const std::string& place) {
@@ -267,6 +388,7 @@ Status AuditLog::Countersigned(const ClientId& client, const std::string& counte
                                        {"signature", ToHex(signed_by.signature())},
                                        {"certificate", fingerprint}}),
                                  false));
+  countersigned_[client] = place.index();
   seen_[client] = std::move(place);
   return {};
 }

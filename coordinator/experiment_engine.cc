@@ -90,6 +90,8 @@ class ExperimentEngine::Implementation {
     return std::exchange(out_, {});
   }
 
+  void ChargeFurther(std::uint64_t releases) { charged_ += releases; }
+
   void SetStateHash(const Digest& digest, const std::optional<Digest>& sent) {
     state_hash_ = digest;
     sent_hash_ = sent;
@@ -736,6 +738,9 @@ Status ExperimentEngine::Restore(RunHistory history, std::vector<ClientId> prese
                                  std::uint64_t charged, std::optional<ChargedAttempt> interrupted) {
   return implementation_->Restore(std::move(history), std::move(present), charged,
                                   std::move(interrupted));
+}
+void ExperimentEngine::ChargeFurther(std::uint64_t releases) {
+  implementation_->ChargeFurther(releases);
 }
 bool ExperimentEngine::paused() const { return implementation_->paused(); }
 bool ExperimentEngine::finished() const { return implementation_->finished(); }

@@ -118,6 +118,8 @@ class ExperimentEngine {
   /// is asked.
   Status Restore(RunHistory history, std::vector<ClientId> present, std::uint64_t charged = 0,
                  std::optional<ChargedAttempt> interrupted = {});
+  /// Releases that the store does not know of, but sites were charged for: they count, too.
+  void ChargeFurther(std::uint64_t releases);
   std::vector<Instruction> Start(TimePoint now);
   /// ClientJoined before Start only makes clients known: a simulation hands in all of them, so that
   /// the first cohort is drawn from all.

@@ -24,6 +24,7 @@
 #include "fedmeta/coordinator/round_writer.h"
 #include "fedmeta/coordinator/run_recorder.h"
 #include "fedmeta/coordinator/session_table.h"
+#include "fedmeta/coordinator/told_charges.h"
 #include "fedmeta/coordinator/upload_staging.h"
 #include "fedmeta/core/text.h"
 #include "fedmeta/protocol/phases.h"
@@ -35,6 +36,8 @@ namespace asio = boost::asio;
 
 // How finely timers, held polls and silence are looked at.
 constexpr auto kTick = std::chrono::milliseconds(50);
+// For countersignatures of the record's end, once everybody has heard that all is done.
+constexpr Duration kCountersigning{5'000};
 constexpr std::size_t kLongestReason = 300;
 constexpr std::uint64_t kMebibyte = 1024 * 1024;
 
@@ -82,7 +85,10 @@ class Live final : public LiveCoordinator {
         recorder_(options_.legs, options_.experiment.federation().rounds(), store, run.lease,
                   observer),
         engine_(options_.experiment, FactsOf(options_.legs), SmallGroups::kHide, options_.parties) {
+    told_bounds_.rounds = options_.experiment.federation().rounds();
+    told_bounds_.retries = options_.experiment.federation().retries();
     for (const Leg& leg : options_.legs) {
+      told_bounds_.legs.insert(LegId(options_.experiment, leg.name));
       const std::optional<LegFacts::Secure> secure = SecureFactsOf(leg);
       terms_.emplace(LegId(options_.experiment, leg.name),
                      secure ? std::optional(secure->terms) : std::nullopt);
@@ -126,6 +132,7 @@ class Live final : public LiveCoordinator {
     outcome_changed_.wait(lock, [this] { return outcome_.has_value(); });
     outcome_changed_.wait_for(lock, std::chrono::milliseconds(farewell_ms),
                               [this] { return farewell_heard_; });
+    if (options_.audit != nullptr) NoteUncountersigned();
     return *outcome_;
   }
 
@@ -136,6 +143,11 @@ class Live final : public LiveCoordinator {
     if (!joined.ok()) {
       logger_.Log(LogLevel::kWarning, "join_refused",
                   {{"client", client.value()}, {"reason", joined.error().message()}});
+      if (joined.error().code() == ErrorCode::kPermissionDenied) {
+        Audit([why = client.value() + ": " + joined.error().message()](AuditLog& audit) {
+          return audit.TurnedAway(why);
+        });
+      }
       done(joined.error());
       return;
     }
@@ -146,6 +158,7 @@ class Live final : public LiveCoordinator {
     });
     joined->welcome.set_offer(offer_.bytes());
     joined->welcome.set_epoch(options_.epoch);
+    joined->welcome.set_endorsement(options_.endorsement);
     if (options_.audit != nullptr) options_.audit->Seen(client, hello.audit_place());
     done(std::move(joined->welcome));
   }
@@ -178,7 +191,7 @@ class Live final : public LiveCoordinator {
     if (status.ok() && report.has_failed()) status = TakeFailure(client, report);
     if (status.ok() && report.has_phase()) status = TakePhase(client, report);
     if (status.ok() && report.has_declined()) status = TakeDecline(client, report);
-    if (status.ok() && report.has_ready()) status = TakeReady(client);
+    if (status.ok() && report.has_ready()) status = TakeReady(client, report.ready());
     if (status.ok()) {
       done(v1::Acknowledgement());
     } else {
@@ -211,6 +224,15 @@ class Live final : public LiveCoordinator {
   void Gone(const ClientId& client) override { sessions_.Gone(client); }
 
  private:
+  void NoteUncountersigned() {
+    std::vector<std::string> names;
+    for (const ClientId& client : options_.audit->Uncountersigned(sessions_.Clients()))
+      names.push_back(client.value());
+    if (names.empty()) return;
+    logger_.Log(LogLevel::kWarning, "end_not_countersigned",
+                {{"clients", fedmeta::Join(names, ", ")}});
+  }
+
   Status TakeFailure(const ClientId& client, const v1::Report& report) {
     FEDMETA_ASSIGN_OR_RETURN(RoundKey key, FromMessage(report.key()));
     sessions_.Answered(client, key);
@@ -225,13 +247,32 @@ class Live final : public LiveCoordinator {
     return sessions_.Join(client, hello, clock_.Now());
   }
 
-  Status TakeReady(const ClientId& client) {
+  Status TakeReady(const ClientId& client, const v1::Ready& ready) {
+    FEDMETA_ASSIGN_OR_RETURN(std::vector<ToldCharge> told,
+                             ReadToldCharges(ready.charged(), told_bounds_));
     FEDMETA_ASSIGN_OR_RETURN(const std::optional<v1::Role> role, sessions_.SetReady(client, true));
     if (!role) return {};
     Audit([client](AuditLog& audit) { return audit.Stood(client, ""); });
-    asio::post(io_, [this, client, role = *role] {
+    const auto joined = [this, client, role = *role] {
       Note(client.value() + " takes part");
       Execute(engine_.Handle(ClientJoined{client, role}, clock_.Now()));
+    };
+    if (told.empty() || options_.audit == nullptr) {
+      asio::post(io_, joined);
+      return {};
+    }
+    // Nothing is asked of the site before what it was charged for counts.
+    asio::post(store_thread_, [this, client, told = std::move(told), joined] {
+      Result<std::uint64_t> further = options_.audit->Told(client, told);
+      asio::post(io_, [this, client, further = std::move(further), joined] {
+        if (!further.ok()) return Fail(further.error());
+        if (*further > 0) {
+          engine_.ChargeFurther(*further);
+          Note(client.value() + " was charged for " + std::to_string(*further) +
+               " releases that the restored store does not have: they count");
+        }
+        joined();
+      });
     });
     return {};
   }
@@ -303,15 +344,23 @@ class Live final : public LiveCoordinator {
       Note(lost.client.value() + " lost: " + reason);
       Execute(engine_.Handle(ClientLost{lost.client, reason}, now));
     }
-    if (engine_.finished() && sessions_.AllHeardFarewell()) {
-      const std::lock_guard lock(outcome_mutex_);
-      farewell_heard_ = true;
-      outcome_changed_.notify_all();
-    }
+    if (engine_.finished() && sessions_.AllHeardFarewell()) NoteFarewellHeard(now);
     tick_.expires_after(kTick);
     tick_.async_wait([this](const boost::system::error_code& error) {
       if (!error) Tick();
     });
+  }
+
+  /// Who has heard it may still countersign the record's end; older clients do not.
+  void NoteFarewellHeard(TimePoint now) {
+    if (!heard_at_) heard_at_ = now;
+    if (options_.audit != nullptr && now - *heard_at_ < kCountersigning &&
+        !options_.audit->Uncountersigned(sessions_.Clients()).empty()) {
+      return;
+    }
+    const std::lock_guard lock(outcome_mutex_);
+    farewell_heard_ = true;
+    outcome_changed_.notify_all();
   }
 
   void Execute(const std::vector<Instruction>& instructions) {
@@ -408,7 +457,7 @@ class Live final : public LiveCoordinator {
       return options_.audit->AttemptBegan(what.plan, what.cohort);
     AttemptRecord outcome = *what.outcome;
     outcome.state_hash = *written;
-    return options_.audit->AttemptEnded(outcome, what.plan.hash());
+    return options_.audit->AttemptEnded(outcome, what.plan.hash(), what.cost);
   }
 
   /// Adds to the audit on the store thread; a failure ends the run.
@@ -422,7 +471,10 @@ class Live final : public LiveCoordinator {
     asio::post(work_, [this, what] {
       const auto sum = worker_.masked_sum(what.charge->group);
       asio::post(store_thread_, [this, what, masked = Bytes(sum.begin(), sum.end())] {
-        Post(StoreFinished{what.ticket, writer_.Charge(what, masked)});
+        Status charged = writer_.Charge(what, masked);
+        if (charged.ok() && options_.audit != nullptr)
+          charged = options_.audit->Opening(what.plan, *what.charge, what.cost);
+        Post(StoreFinished{what.ticket, std::move(charged)});
       });
     });
   }
@@ -500,18 +552,26 @@ class Live final : public LiveCoordinator {
 
   void Do(const Finish& what) {
     asio::post(store_thread_, [this, what] {
+      // The record's end first, so that clients countersign it as they leave.
+      Status recorded;
+      if (options_.audit != nullptr) {
+        recorded = options_.audit->Ended(RunStatusName(what.summary.status), sessions_.Clients());
+      }
+      asio::post(io_, [this, what] { SayFarewell(what); });
       Result<RunSummary> outcome = what.summary;
       const bool environment = what.summary.status == RunStatus::kFailed &&
                                what.status.error().code() != ErrorCode::kFederationFailed;
       if (environment) outcome = what.status.error();
       Status written = observer_.Finished(what.summary);
-      if (written.ok() && options_.audit != nullptr)
-        written = options_.audit->Ended(RunStatusName(what.summary.status));
+      if (written.ok()) written = std::move(recorded);
       if (!environment && !written.ok()) outcome = written.error();
       const std::lock_guard lock(outcome_mutex_);
       outcome_ = std::move(outcome);
       outcome_changed_.notify_all();
     });
+  }
+
+  void SayFarewell(const Finish& what) {
     v1::Closed farewell;
     farewell.set_all_done(true);
     farewell.set_failed(what.summary.status == RunStatus::kFailed);
@@ -551,6 +611,7 @@ class Live final : public LiveCoordinator {
   const ExperimentOffer offer_;
   const Duration lost_after_;
   std::map<ExperimentId, std::optional<v1::SecureTerms>> terms_;  // by leg
+  ToldBounds told_bounds_;
   RunObserver& observer_;
   const Clock& clock_;
   Logger& logger_;
@@ -566,6 +627,7 @@ class Live final : public LiveCoordinator {
   ExperimentEngine engine_;
   std::multimap<TimePoint, std::uint64_t> timers_;
   std::optional<Error> environment_;
+  std::optional<TimePoint> heard_at_;  // the farewell, by everybody
 
   PublishedBlobs blobs_;
 

@@ -39,7 +39,8 @@ class LiveCoordinator : public CoordinatorEndpoint {
     std::function<void(Duration took, bool ok)> stored = {};
     /// Borrowed; null (tests): nothing is recorded.
     AuditLog* audit = nullptr;
-    std::string epoch = {};  ///< v1::SignedEpoch of a restored coordinator
+    std::string epoch = {};        ///< v1::SignedEpoch of a restored coordinator
+    std::string endorsement = {};  ///< v1::Endorsement; empty: no researcher has signed it
   };
   /// `run`: of OpenRun on this store; kDataLoss when its history does not fit. Everything borrowed
   /// outlives it.

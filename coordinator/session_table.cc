@@ -211,6 +211,13 @@ bool SessionTable::Discloses(const ClientId& client) const {
   return found != sessions_.end() && found->second.discloses;
 }
 
+std::vector<ClientId> SessionTable::Clients() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<ClientId> clients;
+  for (const auto& [client, session] : sessions_) clients.push_back(client);
+  return clients;
+}
+
 std::map<v1::Role, std::size_t> SessionTable::Present() const {
   const std::lock_guard lock(mutex_);
   std::map<v1::Role, std::size_t> present;

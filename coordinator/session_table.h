@@ -64,6 +64,8 @@ class SessionTable {
   /// What the client said it was doing; empty if it never did.
   std::string phase(const ClientId& client) const;
   bool Discloses(const ClientId& client) const;
+  /// Clients with a session.
+  std::vector<ClientId> Clients() const;
   /// Clients with a session, by role.
   std::map<v1::Role, std::size_t> Present() const;
   /// Whether the client's plan names this blob.

@@ -162,6 +162,7 @@ make_identities() {
     identity coordinator coordinator "$out/pki/authority" clothing --ip 127.0.0.1 &&
     identity stranger client "$out/pki/other-authority" elsewhere || return 1
   cat "$out/pki/other-authority/authority.pem" "$out/pki/authority/authority.pem" > "$out/pki/stranger/trust.pem"
+  cat "$out/pki/other-authority/denylist.pem" "$out/pki/authority/denylist.pem" > "$out/pki/stranger/denylist.pem"
   for ((site = 1; site <= sites + 1; ++site)); do
     identity "site-$site" client "$out/pki/authority" clothing || return 1
   done
@@ -170,14 +171,14 @@ make_identities() {
 # A client file like site-1's, with an identity of another federation. It trusts this federation's coordinator; not the reverse.
 make_stranger() {
   mkdir -p "$out/stranger"
-  sed 's,site-1/site-1,stranger/stranger,g; s,authority/authority.pem,stranger/trust.pem,; s,path: "\.",path: "../site-1",' \
+  sed 's,site-1/site-1,stranger/stranger,g; s,authority/authority.pem,stranger/trust.pem,; s,authority/denylist,stranger/denylist,; s,path: "\.",path: "../site-1",' \
     "$out/site-1/client.yaml" > "$out/stranger/client.yaml"
 }
 
 start_coordinator() {
   cat > "$out/pki/coordinator/coordinator.yaml" << YAML
 listen: "127.0.0.1:0"
-identity: {certificate: coordinator.pem, key: coordinator.key, trust: ../authority/authority.pem}
+identity: {certificate: coordinator.pem, key: coordinator.key, trust: ../authority/authority.pem, revocation_list: ../authority/denylist.pem}
 experiment: "$experiment"
 initial_state: "$out/initial.safetensors"
 members: ["spiffe://clothing/client/*"]

@@ -175,7 +175,8 @@ Result<RehearsalResult> Rehearse(RehearsalOptions options) {
       .hours = {},
       .state_dir = options.state_dir,
       .site = {.identity = {.federation = "rehearsal", .name = options.site},
-               .data = {{experiment.data().name(), v1::ROLE_TRAIN}}}};
+               .data = {{experiment.data().name(), v1::ROLE_TRAIN}},
+               .revocation_settled = true}};
   FEDMETA_ASSIGN_OR_RETURN(const std::unique_ptr<SiteControl> control,
                            SiteControl::Open(std::move(allowed), clock));
   Status ended;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -28,6 +29,7 @@ class AuditWitness {
                                                     const IdentitySource& identity,
                                                     const Clock& clock);
 
+  std::uint64_t epoch() const { return memory_.epoch(); }  ///< of the coordinator, since Joined
   const std::string& place() const { return memory_.place(); }  ///< for ClientHello
   Status Joined(const v1::Welcome& welcome);
   /// Makes sure that the head extends the one countersigned last, and countersigns it.

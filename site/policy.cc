@@ -25,8 +25,9 @@ using Rule = std::function<Decision()>;
 
 class Rules {
  public:
-  Rules(const v1::Policy& policy, const SiteFacts& site, const Proposal& proposal)
-      : policy_(policy), site_(site), proposal_(proposal) {}
+  Rules(const v1::Policy& policy, const SiteFacts& site, const Proposal& proposal,
+        const Result<IdentityUri>& researcher)
+      : policy_(policy), site_(site), proposal_(proposal), researcher_(researcher) {}
 
   Decision First() const {
     const Rule rules[] = {[this] { return Data(); },
@@ -37,6 +38,7 @@ class Rules {
                           [this] { return Cohort(); },
                           [this] { return Members(); },
                           [this] { return Secure(); },
+                          [this] { return Revocation(); },
                           [this] { return DifferentialPrivacy(); },
                           [this] { return EpsilonBudget(); },
                           [this] { return ModelSize(); }};
@@ -71,10 +73,16 @@ class Rules {
     return {};
   }
 
-  /// Nothing that arrives says for certain who an experiment is by.
   Decision Researchers() const {
-    if (policy_.allow().researchers().empty()) return {};
-    return Refuse("policy.allow.researchers", "no researcher has signed it");
+    const auto& allowed = policy_.allow().researchers();
+    if (allowed.empty()) return {};
+    const std::string rule = "policy.allow.researchers";
+    if (!researcher_.ok()) return Refuse(rule, researcher_.error().message());
+    const bool named = std::any_of(allowed.begin(), allowed.end(), [&](const std::string& pattern) {
+      return MemberMatches(pattern, *researcher_);
+    });
+    if (named) return {};
+    return Refuse(rule, "it is signed by " + researcher_->ToString() + ", who is not among them");
   }
 
   Decision Purposes() const {
@@ -135,6 +143,17 @@ class Rules {
                   "the coordinator would see this site's own updates");
   }
 
+  /// The coordinator's word that a member still counts is none.
+  Decision Revocation() const {
+    const bool any =
+        std::any_of(proposal_.assignments.begin(), proposal_.assignments.end(),
+                    [](const v1::Assignment& assignment) { return assignment.has_secure(); });
+    if (!any || site_.revocation_settled) return {};
+    return Refuse("identity.revocation_list",
+                  "without the list this site would mask with members that were revoked: name it, "
+                  "or say secure_aggregation.require_revocation_list: false");
+  }
+
   Decision DifferentialPrivacy() const {
     return policy_.require().differential_privacy()
                ? NeedsNoise("policy.require.differential_privacy")
@@ -166,6 +185,7 @@ class Rules {
   const v1::Policy& policy_;
   const SiteFacts& site_;
   const Proposal& proposal_;
+  const Result<IdentityUri>& researcher_;
 };
 
 }  // namespace
@@ -186,8 +206,9 @@ v1::Policy OpenPolicy(std::uint32_t maximum_model_mib) {
   return policy;
 }
 
-Decision CheckProposal(const v1::Policy& policy, const SiteFacts& site, const Proposal& proposal) {
-  return Rules(policy, site, proposal).First();
+Decision CheckProposal(const v1::Policy& policy, const SiteFacts& site, const Proposal& proposal,
+                       const Result<IdentityUri>& researcher) {
+  return Rules(policy, site, proposal, researcher).First();
 }
 
 Decision CheckPlan(const v1::Policy& policy, const Proposal& proposal, const RoundPlan& plan) {

@@ -3,6 +3,7 @@
 #include <map>
 #include <string>
 
+#include "fedmeta/core/result.h"
 #include "fedmeta/identity/identity_uri.h"
 #include "fedmeta/protocol/round_plan.h"
 #include "fedmeta/site/decision.h"
@@ -16,11 +17,15 @@ namespace fedmeta {
 struct SiteFacts {
   IdentityUri identity;
   std::map<std::string, v1::Role> data;  ///< by what experiments call data.name
+  /// It has a list of revoked certificates, or its file says that it does without.
+  bool revocation_settled = false;
 };
 
 /// The policy's rules for an experiment as a whole; never kPending. Approval is not among them. The
-/// first rule that forbids it is named, in the order of the block. Pure.
-Decision CheckProposal(const v1::Policy& policy, const SiteFacts& site, const Proposal& proposal);
+/// first rule that forbids it is named, in the order of the block. `researcher`: who has signed it,
+/// or why nobody counts as having (CheckEndorsement). Pure.
+Decision CheckProposal(const v1::Policy& policy, const SiteFacts& site, const Proposal& proposal,
+                       const Result<IdentityUri>& researcher);
 
 /// Whether a plan asks for what the proposal says, and nothing else: one of its legs with its size,
 /// no round beyond the last, a purpose that the policy allows. Pure.

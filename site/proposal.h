@@ -23,6 +23,7 @@ struct Proposal {
   std::string offer_bytes;
   std::vector<v1::Assignment> assignments;  ///< in the order of offer.legs
   std::vector<std::string> assignment_bytes;
+  std::string endorsement = {};  ///< v1::Endorsement, as received, not checked; empty: none
 
   /// kInvalidArgument for an offer that is none: not of its kind, without legs, of legs that do not
   /// belong to one experiment, with sizes beyond protocol/limits.h.

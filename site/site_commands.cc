@@ -68,6 +68,9 @@ Result<nlohmann::json> SiteCommands::Show(const nlohmann::json& request) const {
   FEDMETA_ASSIGN_OR_RETURN(const auto proposal, Find(request));
   nlohmann::json shown = DescribeProposal(*proposal, context_.site, context_.policy);
   shown.update(Summary(*proposal));
+  const Result<IdentityUri> researcher = context_.researcher(*proposal);
+  shown["researcher"] = researcher.ok() ? nlohmann::json(researcher->ToString()) : nullptr;
+  shown["researcher_reason"] = researcher.ok() ? "" : researcher.error().message();
   return shown;
 }
 
@@ -79,7 +82,8 @@ Result<nlohmann::json> SiteCommands::Decide(const nlohmann::json& request,
                                             DecisionLog::Answer answer) {
   FEDMETA_ASSIGN_OR_RETURN(const auto proposal, Find(request));
   if (answer == DecisionLog::Answer::kApproved) {
-    const Decision rules = CheckProposal(context_.policy, context_.site, *proposal);
+    const Decision rules =
+        CheckProposal(context_.policy, context_.site, *proposal, context_.researcher(*proposal));
     if (!rules.allowed()) {
       return Error(ErrorCode::kPermissionDenied,
                    rules.rule + " forbids " + proposal->offer.experiment() + ": " + rules.reason +

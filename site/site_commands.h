@@ -26,6 +26,7 @@ class SiteCommands {
     const std::map<std::string, std::shared_ptr<const Proposal>>& known;  ///< by hash
     const std::shared_ptr<const Proposal>& current;                       ///< offered now, or null
     std::function<Decision(const Proposal&)> decide;
+    std::function<Result<IdentityUri>(const Proposal&)> researcher;
     DecisionLog& log;
     const std::string& who;
     WallTime now;

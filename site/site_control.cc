@@ -60,6 +60,7 @@ Status SiteControl::LoadOffers() {
         Proposal::Create(kept.offer(), {kept.assignments().begin(), kept.assignments().end()});
     // A damaged one is fetched again when it is offered again; decisions are by hash.
     if (!proposal.ok()) continue;
+    proposal->endorsement = kept.endorsement();
     const std::string hash = proposal->hash.hex();
     known_[hash] = std::make_shared<const Proposal>(*std::move(proposal));
   }
@@ -74,6 +75,7 @@ Status SiteControl::Keep(const Proposal& proposal) {
   v1::KeptOffer kept;
   kept.set_offer(proposal.offer_bytes);
   for (const std::string& assignment : proposal.assignment_bytes) kept.add_assignments(assignment);
+  kept.set_endorsement(proposal.endorsement);
   return WriteFileAtomically(OfferFile(proposal.hash.hex()),
                              std::string_view(kept.SerializeAsString()), 0600);
 }
@@ -97,7 +99,8 @@ void SiteControl::Offered(Result<Proposal> proposal) {
   current_.reset();
   if (!proposal.ok()) {
     offer_error_ = proposal.error();
-  } else if (const auto known = known_.find(proposal->hash.hex()); known != known_.end()) {
+  } else if (const auto known = known_.find(proposal->hash.hex());
+             known != known_.end() && known->second->endorsement == proposal->endorsement) {
     current_ = known->second;
   } else if (const Status kept = Keep(*proposal); !kept.ok()) {
     offer_error_ = kept.error();
@@ -113,9 +116,17 @@ bool SiteControl::InHours() const {
   return !options_.hours || options_.hours->Contains(LocalMinute(clock_.Wall()));
 }
 
+Result<IdentityUri> SiteControl::ResearcherOf(const Proposal& proposal) const {
+  if (options_.researcher) return options_.researcher(proposal);
+  return Error(ErrorCode::kNotFound, "no researcher's signature counts here");
+}
+
 Decision SiteControl::DecideOn(const Proposal& proposal) const {
-  if (Decision rules = CheckProposal(options_.policy, options_.site, proposal); !rules.allowed())
+  if (Decision rules =
+          CheckProposal(options_.policy, options_.site, proposal, ResearcherOf(proposal));
+      !rules.allowed()) {
     return rules;
+  }
   const DecisionLog::Answer answer = log_.AnswerTo(proposal.hash);
   if (answer == DecisionLog::Answer::kRejected)
     return Refused("site.reject", "somebody at this site rejected it");
@@ -174,15 +185,17 @@ std::uint64_t SiteControl::WaitForChange(std::uint64_t seen, Duration at_most,
 
 std::string SiteControl::Answer(std::string_view request, const std::string& who) {
   const std::lock_guard lock(mutex_);
-  SiteCommands commands({.policy = options_.policy,
-                         .site = options_.site,
-                         .state_dir = options_.state_dir,
-                         .known = known_,
-                         .current = current_,
-                         .decide = [this](const Proposal& proposal) { return DecideOn(proposal); },
-                         .log = log_,
-                         .who = who,
-                         .now = clock_.Wall()});
+  SiteCommands commands(
+      {.policy = options_.policy,
+       .site = options_.site,
+       .state_dir = options_.state_dir,
+       .known = known_,
+       .current = current_,
+       .decide = [this](const Proposal& proposal) { return DecideOn(proposal); },
+       .researcher = [this](const Proposal& proposal) { return ResearcherOf(proposal); },
+       .log = log_,
+       .who = who,
+       .now = clock_.Wall()});
   std::string answer = commands.Answer(request);
   left_ = left_ || commands.left();
   if (commands.decided()) Changed();

@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -35,6 +36,8 @@ class SiteControl {
     std::optional<DayHours> hours = {};  ///< none: always
     std::filesystem::path state_dir;     ///< is there
     SiteFacts site;
+    /// Who has signed an experiment; empty: nobody counts.
+    std::function<Result<IdentityUri>(const Proposal&)> researcher = {};
   };
   /// Takes the state folder for this process: two that share it would each answer and open what
   /// the other has. kUnavailable: another client's process has it (its id is said).
@@ -68,6 +71,7 @@ class SiteControl {
   void ForgetUndecided();
   std::filesystem::path OfferFile(const std::string& hash) const;
   Decision DecideOn(const Proposal& proposal) const;
+  Result<IdentityUri> ResearcherOf(const Proposal& proposal) const;
   Decision StandingLocked() const;
   bool InHours() const;
   void Changed();

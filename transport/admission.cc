@@ -18,7 +18,12 @@ Error ForPeer(const Error& error) {
 Result<ClientId> Admission::Check(const grpc::CallbackServerContext& context) {
   auto client = Decide(context);
   if (client.ok()) return client;
-  if (refused_) refused_(client.error().code());
+  const ErrorCode code = client.error().code();
+  if (hears_.refused) hears_.refused(code);
+  if (hears_.turned_away &&
+      (code == ErrorCode::kPermissionDenied || code == ErrorCode::kUnauthenticated)) {
+    hears_.turned_away(client.error().message());
+  }
   LogOnce(client.error(), context.peer());
   return ForPeer(client.error());
 }

@@ -24,13 +24,18 @@ Error ForPeer(const Error& error);
 /// Thread-safe.
 class Admission {
  public:
-  /// `refused`, if set, hears of each refused call.
+  /// Each may be empty.
+  struct Hears {
+    std::function<void(ErrorCode)> refused;  ///< of each refused call
+    std::function<void(const std::string&)>
+        turned_away;  ///< who and why, if it is the peer's doing
+  };
   Admission(std::shared_ptr<const IdentitySource> identity, std::vector<std::string> members,
-            std::function<void(ErrorCode)> refused, Logger& logger)
+            Hears hears, Logger& logger)
       : identity_(std::move(identity)),
         federation_(identity_->credentials()->identity.federation),
         members_(std::move(members)),
-        refused_(std::move(refused)),
+        hears_(std::move(hears)),
         logger_(logger) {}
 
   /// kUnauthenticated, kPermissionDenied, kUnavailable (it cannot be told whether a certificate is
@@ -44,7 +49,7 @@ class Admission {
   const std::shared_ptr<const IdentitySource> identity_;
   const std::string federation_;
   const std::vector<std::string> members_;
-  const std::function<void(ErrorCode)> refused_;
+  const Hears hears_;
   Logger& logger_;
   std::mutex mutex_;
   std::set<std::string> logged_;

@@ -52,7 +52,8 @@ class Service final : public RawService {
  public:
   Service(const GrpcServer::Options& options, const std::shared_ptr<IdentitySource>& identity,
           CoordinatorEndpoint& endpoint, ConnectionGate& gate, Logger& logger)
-      : admission_(identity, options.members, options.refused, logger),
+      : admission_(identity, options.members,
+                   {.refused = options.refused, .turned_away = options.turned_away}, logger),
         refused_(options.refused),
         limits_(options.limits),
         endpoint_(endpoint),

@@ -28,6 +28,8 @@ class GrpcServer {
     TransportLimits limits;
     /// Hears, on gRPC's threads, of each call that was refused before its handler.
     std::function<void(ErrorCode)> refused = {};
+    /// Hears, there too, who was refused as such and why: no member, revoked, expired.
+    std::function<void(const std::string&)> turned_away = {};
   };
   /// `endpoint` and `logger` outlive the server; no other server uses `identity`. Errors:
   /// kUnavailable "port in use", kInvalidArgument.

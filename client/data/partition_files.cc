@@ -41,6 +41,7 @@ std::string ClientYaml(const std::string& data_name, bool normalize, const std::
   text += "  certificate: " + Quoted(identity + ".pem") + "\n";
   text += "  key: " + Quoted(identity + ".key") + "\n";
   text += "  trust: \"../pki/authority/authority.pem\"\n";
+  text += "  revocation_list: \"../pki/authority/denylist.pem\"\n";
   text += "state_dir: \"state\"\n";
   text += "policy: {approve: any, minimum_cohort: 1";
   if (robust) text += ", allow: {individual_updates: true}";

@@ -70,6 +70,31 @@ TEST_F(SitePrivacyLedgerTest, IsReadAgainAfterARestart) {
   EXPECT_NEAR(Open().Epsilon("heart", 1e-6), Cost(4, 2), 1e-9);
 }
 
+TEST_F(SitePrivacyLedgerTest, ARestoredCoordinatorsRoundsArePaidForAgain) {
+  SiteCharge charge = Release("central", 1);
+  ASSERT_TRUE(Open().Charge(charge, WallTime()).ok());
+  charge.key.session = 2;
+  ASSERT_TRUE(Open().Charge(charge, WallTime()).ok());
+  charge.epoch = 2;
+  ASSERT_TRUE(Open().Charge(charge, WallTime()).ok());
+  ASSERT_TRUE(Open().Charge(charge, WallTime()).ok());
+  EXPECT_NEAR(Open().Epsilon("heart", 1e-6), Cost(4, 3), 1e-9);
+  EXPECT_TRUE(Open().ChargedBefore(1).empty());
+  RoundKey attempt = charge.key;
+  attempt.session = 0;
+  EXPECT_THAT(Open().ChargedBefore(2), testing::ElementsAre(std::pair(std::uint64_t{1}, attempt)));
+  EXPECT_EQ(Open().ChargedBefore(3).size(), 2U);
+}
+
+TEST_F(SitePrivacyLedgerTest, ALineOfAnOlderProgramIsOfTheFirstEpoch) {
+  ASSERT_TRUE(Open().Charge(Release("central", 1), WallTime()).ok());
+  std::string content = Content();
+  const std::size_t at = content.find("\"epoch\":1,");
+  ASSERT_NE(at, std::string::npos);
+  ASSERT_TRUE(WriteFileAtomically(path_, std::string_view(content.erase(at, 10))).ok());
+  EXPECT_EQ(Open().ChargedBefore(2).size(), 1U);
+}
+
 TEST_F(SitePrivacyLedgerTest, ASumIsChargedOnceAndEachLocalResultAnew) {
   SitePrivacyLedger ledger = Open();
   for (int i = 0; i < 3; ++i) {

@@ -112,6 +112,16 @@ TEST(PrivacyBudgetTest, WhatIsMeasuredAlreadyIsNotMeasuredAgain) {
   EXPECT_EQ(harness.finish()->summary.status, RunStatus::kBudgetSpent);
 }
 
+TEST(PrivacyBudgetTest, WhatSitesTellAfterARestoreIsSpent) {
+  EngineHarness harness(PrivateExperiment(4), {DemoLeg("maml")});
+  harness.engine().ChargeFurther(2);
+  JoinAll(harness);
+  harness.Run();
+  EXPECT_THAT(Epsilons(harness), ElementsAre(Cost(3), Cost(4)));
+  EXPECT_EQ(harness.finish()->summary.status, RunStatus::kBudgetSpent);
+  EXPECT_EQ(harness.finish()->summary.privacy->releases, 4U);
+}
+
 TEST(PrivacyBudgetTest, AResumedRunPaysForWhatWasChargedAndLost) {
   EngineHarness before(PrivateExperiment(4), {DemoLeg("maml")});
   JoinAll(before);

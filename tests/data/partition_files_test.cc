@@ -134,6 +134,7 @@ TEST_F(PartitionFilesTest, ClientFilesNameCoordinatorIdentityAndRole) {
             "  certificate: \"../pki/site-4/site-4.pem\"\n"
             "  key: \"../pki/site-4/site-4.key\"\n"
             "  trust: \"../pki/authority/authority.pem\"\n"
+            "  revocation_list: \"../pki/authority/denylist.pem\"\n"
             "state_dir: \"state\"\n"
             "policy: {approve: any, minimum_cohort: 1}   # a demonstration: a real site approves\n"
             "data:\n"

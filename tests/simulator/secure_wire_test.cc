@@ -330,7 +330,8 @@ Heard Listen(std::shared_ptr<const Dataset> first) {
                            .hours = {},
                            .state_dir = site->folder.path(),
                            .site = {.identity = {.federation = "wire", .name = one.name},
-                                    .data = {{"points", v1::ROLE_TRAIN}}}},
+                                    .data = {{"points", v1::ROLE_TRAIN}},
+                                    .revocation_settled = true}},
                           clock)
             .value();
     OpenedSource source;

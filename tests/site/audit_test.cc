@@ -1,166 +1,11 @@
 // The audit chain from both ends: the coordinator's log and its verifier, a site's witness.
-#include <functional>
-#include <sstream>
-
+#include "audit_fixture.h"
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
-
-#include "fedmeta/coordinator/audit_log.h"
-#include "fedmeta/coordinator/audit_verifier.h"
-#include "fedmeta/core/file.h"
-#include "fedmeta/identity/signature.h"
-#include "fedmeta/protocol/audit_chain.h"
-#include "fedmeta/site/audit_witness.h"
-#include "fedmeta/tests/identity/pki_fixture.h"
 
 namespace fedmeta {
 namespace {
 
 using testing::HasSubstr;
-
-/// An identity that does not change.
-class FixedIdentity final : public IdentitySource {
- public:
-  explicit FixedIdentity(Credentials credentials)
-      : credentials_(std::make_shared<const Credentials>(std::move(credentials))) {}
-  std::shared_ptr<const Credentials> credentials() const override { return credentials_; }
-  Status CheckPeer(std::string_view) const override { return {}; }
-  void OnChange(std::function<void()>) override {}
-
- private:
-  std::shared_ptr<const Credentials> credentials_;
-};
-
-class AuditTest : public PkiTest {
- protected:
-  AuditTest() {
-    Authority();
-    coordinator_ = Identity("coordinator", "fed", IdentityRole::kCoordinator);
-    site_ = Identity("client", "site-1", IdentityRole::kClient);
-    trust_ = ReadFile(folder_ / "authority/authority.pem").value();
-    std::filesystem::create_directory(folder_ / "state");
-    log_ = Open();
-    EXPECT_TRUE(
-        log_->Started("heart", Digest::Of("offer"), "individual updates visible", false).ok());
-  }
-  std::unique_ptr<FixedIdentity> Identity(const std::string& role, const std::string& name,
-                                          IdentityRole expected) {
-    const auto request = Request("spiffe://heart/" + role + "/" + name);
-    EXPECT_TRUE(PkiTest::Sign(request).ok());
-    return std::make_unique<FixedIdentity>(
-        LoadCredentials(Files(request), expected, clock_).value());
-  }
-  std::unique_ptr<AuditLog> Open(std::uint64_t epoch = 1) {
-    return AuditLog::Open({.file = file_, .epoch = epoch}, *coordinator_, clock_).value();
-  }
-  std::unique_ptr<AuditWitness> Witness() {
-    return AuditWitness::Open(folder_ / "state", *site_, clock_).value();
-  }
-  static AttemptRecord Round(std::uint64_t round) {
-    AttemptRecord record;
-    record.key = {.experiment = ExperimentId("heart/maml"),
-                  .purpose = Purpose::kTrain,
-                  .round = round,
-                  .attempt = 1,
-                  .session = 0};
-    record.committed = true;
-    record.reported = {ClientId("site-1"), ClientId("site-2")};
-    record.state_hash = Digest::Of("state " + std::to_string(round));
-    return record;
-  }
-  void Commit(std::uint64_t round) {
-    ASSERT_TRUE(log_->AttemptEnded(Round(round), Digest::Of("plan")).ok());
-  }
-  /// The site takes the head that the coordinator has for it, and sends what it signed.
-  Status Meet(AuditWitness& witness) {
-    const ClientId client("site-1");
-    log_->Seen(client, witness.place());
-    const std::string head = log_->HeadFor(client);
-    if (head.empty()) return {};
-    FEDMETA_RETURN_IF_ERROR(witness.Take(head));
-    return log_->Countersigned(client, witness.TakeCountersignature());
-  }
-  AuditFindings Verify() { return VerifyAudit(file_, trust_).value(); }
-
-  std::vector<std::string> Lines() const {
-    std::vector<std::string> lines;
-    std::istringstream in(ReadFile(file_).value());
-    for (std::string line; std::getline(in, line);) lines.push_back(line);
-    return lines;
-  }
-  void Write(const std::vector<std::string>& lines) {
-    std::string text;
-    for (const std::string& line : lines) text += line + "\n";
-    ASSERT_TRUE(WriteFileAtomically(file_, std::string_view(text)).ok());
-  }
-  std::size_t LineOf(const std::string& kind) const {
-    const std::vector<std::string> lines = Lines();
-    for (std::size_t i = 0; i < lines.size(); ++i) {
-      if (lines[i].find("\"kind\":\"" + kind + "\"") != std::string::npos) return i;
-    }
-    ADD_FAILURE() << "no " << kind;
-    return 0;
-  }
-  /// Somebody with the coordinator's key: the chain and its heads are made anew over other texts.
-  void Rewrite(std::function<void(std::string&)> change) {
-    std::string text;
-    Digest previous;
-    std::vector<Digest> hashes;
-    std::string chain;
-    for (std::string line : Lines()) {
-      change(line);
-      nlohmann::ordered_json object = nlohmann::ordered_json::parse(line);
-      object.erase("hash");
-      if (object["kind"] == "chain") chain = object["chain"];
-      if (object["kind"] == "head") {
-        v1::AuditPlace place;
-        place.set_chain(chain);
-        place.set_index(object["index"].get<std::uint64_t>());
-        place.set_hash(hashes[place.index() - 1].bytes());
-        place.set_epoch(1);
-        const std::string bytes = place.SerializeAsString();
-        object["place"] = Hex(bytes);
-        object["signature"] =
-            Hex(SignStatement(*coordinator_->credentials(), kAuditHeadDomain, bytes).value());
-      }
-      std::string body = object.dump();
-      body.pop_back();
-      previous = NextAuditHash(previous, Digest::Of(body));
-      hashes.push_back(previous);
-      text += body + ",\"hash\":\"" + previous.hex() + "\"}\n";
-    }
-    ASSERT_TRUE(WriteFileAtomically(file_, std::string_view(text)).ok());
-  }
-  static std::string Hex(const std::string& bytes) {
-    constexpr char kDigits[] = "0123456789abcdef";
-    std::string hex;
-    for (const char c : bytes) {
-      hex += kDigits[static_cast<unsigned char>(c) >> 4U];
-      hex += kDigits[static_cast<unsigned char>(c) & 15U];
-    }
-    return hex;
-  }
-  static void Replace(std::string& text, const std::string& from, const std::string& to) {
-    if (const std::size_t at = text.find(from); at != std::string::npos)
-      text.replace(at, from.size(), to);
-  }
-  std::string SignedEpoch(std::uint64_t number, const std::string& authority = "authority") {
-    v1::Epoch epoch;
-    epoch.set_coordinator("spiffe://heart/coordinator/fed");
-    epoch.set_number(number);
-    v1::SignedEpoch signed_epoch;
-    signed_epoch.set_epoch(epoch.SerializeAsString());
-    signed_epoch.set_signature(
-        SignAsAuthority(folder_ / authority, kEpochDomain, signed_epoch.epoch()).value());
-    return signed_epoch.SerializeAsString();
-  }
-
-  const std::filesystem::path file_ = folder_ / "audit.jsonl";
-  std::unique_ptr<FixedIdentity> coordinator_, site_;
-  std::string trust_;
-  std::unique_ptr<AuditLog> log_;
-};
 
 TEST_F(AuditTest, IsWholeSignedAndCountersigned) {
   const auto witness = Witness();
@@ -185,7 +30,7 @@ TEST_F(AuditTest, GoesOnAfterARestartAndATornLine) {
   ASSERT_TRUE(AppendFile(file_, "{\"n\":").ok());
   log_ = Open();
   EXPECT_EQ(Lines().size(), before);
-  ASSERT_TRUE(log_->Started("heart", Digest::Of("offer"), "individual updates visible", true).ok());
+  ASSERT_TRUE(log_->Started(Heart(), true).ok());
   Commit(2);
   EXPECT_FALSE(Verify().bad);
 }
@@ -193,7 +38,9 @@ TEST_F(AuditTest, GoesOnAfterARestartAndATornLine) {
 TEST_F(AuditTest, CommitsThatTheProcessDidNotLiveToRecordAreAdded) {
   Commit(1);
   log_ = Open();
-  ASSERT_TRUE(log_->Reconcile({Round(1), Round(2)}).ok());
+  OpenedRun run;
+  run.history = HistoryOf({Round(1), Round(2)});
+  ASSERT_TRUE(log_->Reconcile(run, {}).ok());
   EXPECT_EQ(Verify().commits, 2U);
   EXPECT_THAT(Lines().back(), HasSubstr("\"recovered\":true"));
 }
@@ -236,7 +83,7 @@ TEST_F(AuditTest, ACutOffEndIsSeenByTheSitesOnly) {
   Write(lines);
   EXPECT_FALSE(Verify().bad) << "whole up to there: the file alone cannot say more";
   log_ = Open();
-  ASSERT_TRUE(log_->Started("heart", Digest::Of("offer"), "individual updates visible", true).ok());
+  ASSERT_TRUE(log_->Started(Heart(), true).ok());
   const Status met = Meet(*witness);
   ASSERT_FALSE(met.ok());
   EXPECT_EQ(met.error().code(), ErrorCode::kPermissionDenied);
@@ -351,7 +198,7 @@ TEST_F(RollbackTest, AHigherEpochOfTheAuthorityLetsARestoredCoordinatorGoOn) {
   lines.resize(LineOf("commit"));
   Write(lines);
   log_ = Open(2);
-  ASSERT_TRUE(log_->Started("heart", Digest::Of("offer"), "individual updates visible", true).ok());
+  ASSERT_TRUE(log_->Started(Heart(), true).ok());
   ASSERT_FALSE(Meet(*witness).ok());
   // As it joins: with the old place, before it hears of the epoch.
   log_->Seen(ClientId("site-1"), witness->place());
@@ -376,7 +223,7 @@ TEST_F(RollbackTest, AnEpochOfNobodysOrOfAnotherIsRefused) {
   ASSERT_TRUE(witness->Joined(Welcome(SignedEpoch(2))).ok());
   coordinator_ = Identity("coordinator", "other", IdentityRole::kCoordinator);
   log_ = Open(2);
-  ASSERT_TRUE(log_->Started("heart", Digest::Of("offer"), "individual updates visible", true).ok());
+  ASSERT_TRUE(log_->Started(Heart(), true).ok());
   EXPECT_THAT(Meet(*witness).error().message(), HasSubstr("the epoch is for"));
 }
 

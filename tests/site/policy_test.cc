@@ -16,6 +16,8 @@ struct Case {
   std::function<void(Offering&)> offered;
   const char* rule;
   v1::Role role = v1::ROLE_TRAIN;
+  const char* signed_by = nullptr;
+  bool revocation_settled = true;
 };
 
 const std::function<void(v1::Policy&)> kOpen = [](v1::Policy&) {};
@@ -36,6 +38,15 @@ const Case kCases[] = {
     {"AResearcherNobodyVouchesFor",
      [](v1::Policy& p) { p.mutable_allow()->add_researchers("spiffe://heart/researcher/lea"); },
      kAsIs, "policy.allow.researchers"},
+    {"AResearcherOfThisName",
+     [](v1::Policy& p) { p.mutable_allow()->add_researchers("spiffe://heart/researcher/lea"); },
+     kAsIs, "", v1::ROLE_TRAIN, "spiffe://heart/researcher/lea"},
+    {"AnyResearcherOfTheFederation",
+     [](v1::Policy& p) { p.mutable_allow()->add_researchers("spiffe://heart/researcher/*"); },
+     kAsIs, "", v1::ROLE_TRAIN, "spiffe://heart/researcher/lea"},
+    {"AnotherResearcher",
+     [](v1::Policy& p) { p.mutable_allow()->add_researchers("spiffe://heart/researcher/max"); },
+     kAsIs, "policy.allow.researchers", v1::ROLE_TRAIN, "spiffe://heart/researcher/lea"},
     {"TrainingWhereOnlyEvaluationIsAllowed",
      [](v1::Policy& p) {
        p.mutable_allow()->clear_purposes();
@@ -75,6 +86,11 @@ const Case kCases[] = {
      "policy.minimum_cohort"},
     {"ThreeInASecureSumByChoice", [](v1::Policy& p) { p.set_minimum_cohort(3); },
      [](Offering& o) { o.Secure(); }, ""},
+    {"ASecureSumWithoutAListOfTheRevoked", [](v1::Policy& p) { p.set_minimum_cohort(3); },
+     [](Offering& o) { o.Secure(); }, "identity.revocation_list", v1::ROLE_TRAIN, nullptr,
+     /*revocation_settled=*/false},
+    {"APlainSumWithoutAListOfTheRevoked", kOpen, kAsIs, "", v1::ROLE_TRAIN, nullptr,
+     /*revocation_settled=*/false},
     {"MembersThatAreNotNamed", [](v1::Policy& p) { p.add_members("spiffe://heart/client/*"); },
      kAsIs, "policy.members"},
     {"MembersThatAreWelcome", [](v1::Policy& p) { p.add_members("spiffe://heart/client/*"); },
@@ -135,7 +151,12 @@ TEST_P(PolicyTest, NamesTheRuleThatForbidsIt) {
   c.file(policy);
   Offering offering;
   c.offered(offering);
-  const Decision decision = CheckProposal(policy, HeartSite(c.role), offering.Make());
+  SiteFacts site = HeartSite(c.role);
+  site.revocation_settled = c.revocation_settled;
+  const Result<IdentityUri> researcher =
+      c.signed_by == nullptr ? Error(ErrorCode::kNotFound, "no researcher has signed it")
+                             : IdentityUri::Parse(c.signed_by);
+  const Decision decision = CheckProposal(policy, site, offering.Make(), researcher);
   EXPECT_EQ(decision.rule, c.rule) << decision.reason;
   EXPECT_EQ(decision.allowed(), std::string(c.rule).empty());
   EXPECT_NE(decision.verdict, Verdict::kPending);

@@ -28,11 +28,20 @@ class SiteControlTest : public testing::Test {
     ::tzset();
     Open();
   }
+  /// Signatures are their texts here: "lea" is one of lea.
+  static Result<IdentityUri> Researcher(const Proposal& proposal) {
+    if (proposal.endorsement.empty())
+      return Error(ErrorCode::kNotFound, "no researcher has signed it");
+    return IdentityUri::Parse("spiffe://heart/researcher/" + proposal.endorsement);
+  }
   void Open() {
     control_.reset();
-    auto opened = SiteControl::Open(
-        {.policy = policy_, .hours = hours_, .state_dir = folder_.path(), .site = HeartSite()},
-        clock_);
+    auto opened = SiteControl::Open({.policy = policy_,
+                                     .hours = hours_,
+                                     .state_dir = folder_.path(),
+                                     .site = HeartSite(),
+                                     .researcher = Researcher},
+                                    clock_);
     ASSERT_TRUE(opened.ok()) << opened.error().message();
     control_ = std::move(opened).value();
   }
@@ -66,6 +75,29 @@ TEST_F(SiteControlTest, TheStateFolderBelongsToOneProcess) {
   EXPECT_EQ(second.error().code(), ErrorCode::kUnavailable);
   EXPECT_THAT(second.error().message(), HasSubstr("state_dir is another client's"));
   EXPECT_THAT(second.error().message(), HasSubstr("in process " + std::to_string(::getpid())));
+}
+
+TEST_F(SiteControlTest, WhoSignedIsShownAndOutlivesTheProcess) {
+  policy_.set_approve("any");
+  policy_.mutable_allow()->add_researchers("spiffe://heart/researcher/lea");
+  Open();
+  control_->Offered(offering_.Make());
+  EXPECT_EQ(Rule(), "policy.allow.researchers");
+  EXPECT_TRUE(Do("show")["researcher"].is_null());
+  EXPECT_EQ(Do("show")["researcher_reason"], "no researcher has signed it");
+  EXPECT_EQ(Do("approve")["error"]["code"], "permission_denied");
+  // The same experiment, signed since.
+  Proposal by_lea = offering_.Make();
+  by_lea.endorsement = "lea";
+  control_->Offered(by_lea);
+  EXPECT_TRUE(control_->Standing().allowed()) << control_->Standing().reason;
+  Open();
+  EXPECT_EQ(Do("show", "heart")["researcher"], "spiffe://heart/researcher/lea");
+  Proposal by_max = offering_.Make();
+  by_max.endorsement = "max";
+  control_->Offered(by_max);
+  EXPECT_EQ(Rule(), "policy.allow.researchers");
+  EXPECT_THAT(control_->Standing().reason, HasSubstr("signed by spiffe://heart/researcher/max"));
 }
 
 TEST_F(SiteControlTest, AnExperimentWaitsForApprovalWhichOutlivesTheProcess) {

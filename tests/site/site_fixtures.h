@@ -82,7 +82,8 @@ struct Offering {
 
 inline SiteFacts HeartSite(v1::Role role = v1::ROLE_TRAIN) {
   return {.identity = {.federation = "heart", .role = IdentityRole::kClient, .name = "site-1"},
-          .data = {{"heart", role}}};
+          .data = {{"heart", role}},
+          .revocation_settled = true};
 }
 
 }  // namespace fedmeta

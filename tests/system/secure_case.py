@@ -98,6 +98,9 @@ class SecureCase(unittest.TestCase):
         self.assertEqual(self.federation.wait_end("coordinator"), 0, self.federation.log("coordinator"))
         for number in sites:
             self.assertEqual(self.federation.wait_end(f"site-{number}"), 0, self.federation.log(f"site-{number}"))
+        verified = json.loads(self.federation.run("audit", "verify", "live", "--trust", "pki/authority/authority.pem", "--json").stdout)
+        self.assertIsNone(verified["bad"])
+        self.assertGreater(verified["openings"], 0)
 
     def checkpoint(self, run, name="final"):
         return tensors((self.federation.dir / run / "checkpoints" / f"{name}.safetensors").read_bytes())

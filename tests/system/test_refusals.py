@@ -26,7 +26,7 @@ class RefusalsTest(unittest.TestCase):
         text = (self.federation.dir / "sites/site-1/client.yaml").read_text()
         certificate = certificate or f"../pki/{name}/{name}.pem"
         key = key or f"../pki/{name}/{name}.key"
-        lines = [line for line in text.splitlines() if not line.lstrip().startswith(("certificate", "key:", "trust", "identity"))]
+        lines = [line for line in text.splitlines() if not line.lstrip().startswith(("certificate", "key:", "trust", "revocation_list", "identity"))]
         lines.append(f"identity: {{certificate: {certificate}, key: {key}, trust: {trust}}}")
         path = self.federation.write(f"sites/{name}.yaml", "\n".join(lines).replace('path: "."', 'path: "site-1"').replace("path: .", "path: site-1") + "\n")
         return subprocess.run([BIN / "fedmeta", "client", path], cwd=self.federation.dir, text=True, capture_output=True, timeout=60)

@@ -35,7 +35,12 @@ class SiteTest(unittest.TestCase):
         self.assertEqual(self.federation.wait_end("coordinator"), 0, self.federation.log("coordinator"))
 
     def test_an_experiment_waits_for_approval_and_is_recorded(self):
-        self.start({1: ""})  # no block at all
+        self.start({1: ""}, members="spiffe://shapes/client/site-*")  # no block at all
+        federation = self.federation
+        federation.identity("stranger")
+        stranger = (federation.dir / "sites/site-1/client.yaml").read_text().replace("site-1/site-1", "stranger/stranger")
+        federation.write("sites/stranger.yaml", stranger.replace("../pki", "pki").replace('path: "."', 'path: "site-1"'))
+        self.assertNotEqual(federation.run("client", "sites/stranger.yaml", check=False).returncode, 0)
         self.said("waiting for site-1: policy.approve")
         pending = json.loads(self.site(1, "pending", "--json").stdout)
         self.assertEqual([e["status"] for e in pending["experiments"]], ["pending"])
@@ -57,6 +62,9 @@ class SiteTest(unittest.TestCase):
             verified = json.loads(self.federation.run("audit", "verify", place, "--trust", "pki/authority/authority.pem", "--json").stdout)
             self.assertIsNone(verified["bad"])
             self.assertEqual(sorted(verified["countersigned"]), [f"spiffe://shapes/client/site-{n}" for n in (1, 2, 3)])
+            self.assertEqual(verified["end_unseen_by"], [], "every site countersigns the end as it leaves")
+            self.assertEqual(set(verified["countersigned"].values()), {verified["signed_to"]})
+            self.assertGreaterEqual(verified["turned_away"], 1)
         audit = self.federation.dir / "live/audit.jsonl"
         audit.write_text(audit.read_text().replace('"site-2"', '"site-4"', 1))
         tampered = self.federation.run("audit", "verify", "live", check=False)
@@ -162,6 +170,62 @@ class SiteTest(unittest.TestCase):
         verified = json.loads(federation.run("audit", "verify", "live", "--trust", "pki/authority/authority.pem", "--json").stdout)
         self.assertIsNone(verified["bad"])
         self.assertEqual(verified["restores"], 1)
+
+    def test_what_sites_were_charged_since_the_backup_counts_after_the_restore(self):
+        federation = self.federation
+        planned = federation.run("privacy", "--noise", 4, "--rounds", 10, "--delta", "1e-6", "--json")
+        ten = json.loads(planned.stdout)["epsilon"]
+        text = (federation.dir / "experiment.yaml").read_text().replace("baselines: [{name: local}, {name: fedavg}]", "baselines: []")
+        federation.write("experiment.yaml", text.replace("every: 6", "every: 0") + "privacy: {differential_privacy: {mode: central, clip: 1, "
+                         f"noise_multiplier: 4, delta: 1e-6, budget: {{epsilon: {ten + 1e-6}}}}}}}\n")
+        federation.prepare()
+
+        def run_to(rounds, code):
+            federation.start_coordinator([f"federation.rounds={rounds}"], listen=federation.address if federation.processes else "127.0.0.1:0")
+            federation.make_sites()
+            for number in (1, 2, 3):
+                federation.start_site(number)
+            self.assertEqual(federation.wait_end("coordinator"), code, federation.log("coordinator"))
+            for number in (1, 2, 3):
+                federation.wait_end(f"site-{number}")
+        run_to(4, 0)
+        federation.run("coordinator", "coordinator.yaml", "backup", "backup")
+        run_to(8, 0)
+        federation.run("pki", "epoch", "--authority", "pki/authority", "--coordinator", "spiffe://shapes/coordinator/coordinator", "--number", 2, "--out", "epoch-2")
+        federation.run("coordinator", "coordinator.yaml", "restore", "backup", "--new-epoch", "epoch-2")
+        # The store says four, the sites eight: of ten releases two are left.
+        run_to(20, 3)
+        self.assertIn("was charged for 4 releases that the restored store does not have", federation.log("coordinator"))
+        summary = federation.summary()
+        self.assertEqual((summary["status"], summary["rounds"]), ("budget_spent", 6))
+        self.assertAlmostEqual(summary["epsilon"], ten, places=9)
+        verified = json.loads(federation.run("audit", "verify", "store.db", "--trust", "pki/authority/authority.pem", "--json").stdout)
+        self.assertEqual((verified["bad"], verified["told"], verified["charges"]), (None, 4, 6))
+        self.assertAlmostEqual(verified["epsilon"], ten, places=9)
+        ledger = [json.loads(line) for line in (federation.dir / "sites/site-1/state/privacy_ledger.jsonl").read_text().splitlines()]
+        self.assertEqual([line["epoch"] for line in ledger], [1] * 8 + [2] * 2, "the rounds of the same number are paid for again")
+
+    def test_a_site_may_ask_for_a_researchers_signature(self):
+        endless = ["federation.cohort=2", "federation.rounds=100000"]
+        federation = self.federation
+        allow = "policy: {approve: any, allow: {researchers: [\"spiffe://shapes/researcher/lea\"]}}"
+        self.start({1: allow, 2: allow.replace("lea", "max")}, endless)
+        federation.identity("lea", "researcher")
+        self.said("without site-1: policy.allow.researchers, no researcher has signed it")
+        federation.kill("coordinator")
+        by = ("--certificate", "pki/lea/lea.pem", "--key", "pki/lea/lea.key", "--trust", "pki/authority/authority.pem")
+        federation.run("sign", "experiment.yaml", *endless, "--initial-state", "initial.safetensors", *by)
+        changed = federation.run("coordinator", "coordinator.yaml", *endless, "federation.rounds=200000", check=False)
+        self.assertEqual(changed.returncode, 2, changed.stderr)
+        self.assertIn("experiment.yaml.signature: the researcher's signature: spiffe://shapes/researcher/lea signed another experiment", changed.stderr)
+        site = ("--certificate", "pki/site-1/site-1.pem", "--key", "pki/site-1/site-1.key", "--trust", "pki/authority/authority.pem")
+        refused = federation.run("sign", "experiment.yaml", "--initial-state", "initial.safetensors", *site, check=False)
+        self.assertEqual(refused.returncode, 2, "a site is no researcher")
+        # What no offer holds may change without a new signature.
+        federation.start_coordinator([*endless, "federation.report_deadline=31s"], listen=federation.address)
+        self.said("site-1 takes part")
+        self.said("without site-2: policy.allow.researchers, it is signed by spiffe://shapes/researcher/lea, who is not among them")
+        self.assertIn("spiffe://shapes/researcher/lea", self.site(1, "show", "shapes").stdout)
 
 
 if __name__ == "__main__":
