@@ -237,7 +237,7 @@ class CanaryTableTest(unittest.TestCase):
     """The same for tables, and for what comes after training: privacy's accounts, rehearsal, adapted models, scores."""
     # Whose rows they are, texts and numbers in them, names of files, a program's words, a column that nobody asked for.
     CANARIES = {"person": "CanaryPatient", "level": "CanaryLevel", "text for a number": "CanaryNumber", "text for a label": "CanaryLabel",
-                "value": r"313\.37", "value out of range": r"98765", "file name": "CanaryFile", "a program's words": "CanaryProgram", "another column": "CanaryColumn"}
+                "value": r"(?<!\d)313\.37", "value out of range": r"(?<!\d)98765(?!\d)", "file name": "CanaryFile", "a program's words": "CanaryProgram", "another column": "CanaryColumn"}
     keep = CanaryTest.keep
 
     def setUp(self):
