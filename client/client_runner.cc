@@ -132,7 +132,9 @@ class ClientRunner::Implementation {
     v1::NextRequest request;
     for (;;) {
       request.set_session_id(welcome_.session_id());
+      if (reply_) *request.mutable_report() = *std::exchange(reply_, std::nullopt);
       Result<v1::Instruction> instruction = link_.Next(request, stop);
+      request.clear_report();
       if (!instruction.ok()) {
         if (instruction.error().code() != ErrorCode::kFailedPrecondition)
           return instruction.error();
@@ -315,21 +317,21 @@ class ClientRunner::Implementation {
       if (!uploaded.ok() && uploaded.error().code() == ErrorCode::kFailedPrecondition) return {};
       FEDMETA_RETURN_IF_ERROR(uploaded);
     }
-    return Reply(*member->plan(), request.key(), std::move(answer.phase), std::move(answer.body),
-                 stop);
+    return Reply(*member->plan(), request.key(), std::move(answer.phase), std::move(answer.body));
   }
 
-  Status Reply(const RoundPlan& plan, const v1::RoundKey& key, std::string phase, std::string body,
-               std::stop_token stop) {
+  /// Leaves with the question for what is next: a step of a session costs one call, not two.
+  Status Reply(const RoundPlan& plan, const v1::RoundKey& key, std::string phase,
+               std::string body) {
     if (!body.empty()) {
       FEDMETA_RETURN_IF_ERROR(records_.Payload(plan, key, "secure " + phase, body.size(),
                                                Digest::Of(body), nlohmann::json::object()));
     }
-    v1::Report report;
+    v1::Report& report = reply_.emplace();
     *report.mutable_key() = key;
     report.mutable_phase()->set_phase(std::move(phase));
     report.mutable_phase()->set_body(std::move(body));
-    return OnlyIfCancelled(link_.Send(report, stop));
+    return {};
   }
 
   Status Attempt(const RoundPlan& plan, Heartbeat& heartbeat, std::stop_token stop) {
@@ -374,7 +376,7 @@ class ClientRunner::Implementation {
     if (assignment.has_secure()) {
       FEDMETA_RETURN_IF_ERROR(secure_->Hold(assignment.data(), plan, assignment,
                                             latest_.result.encoded, latest_.result.noise));
-      return Reply(plan, plan.message().key(), std::string(kTrainedPhase), {}, stop);
+      return Reply(plan, plan.message().key(), std::string(kTrainedPhase), {});
     }
     FEDMETA_RETURN_IF_ERROR(ChargeSum(plan));
     heartbeat.SetPhase("uploading");
@@ -562,6 +564,7 @@ class ClientRunner::Implementation {
   std::vector<float> state_;
   std::optional<Digest> state_hash_;
   LatestResult latest_;
+  std::optional<v1::Report> reply_;           // of a step, for the next call
   std::optional<SitePrivacyLedger> privacy_;  // opened when it is needed
   std::optional<Error> budget_spent_;         // why this site has not taken part to the end
   std::optional<SecureSite> secure_;

@@ -165,6 +165,9 @@ class Live final : public LiveCoordinator {
 
   void Next(const ClientId& client, const v1::NextRequest& request,
             Done<v1::Instruction> done) override {
+    // What is late or unknown in it is the coordinator's news, which the instruction brings.
+    if (request.has_report()) [[maybe_unused]]
+      const Status taken = Take(client, request.report());
     if (options_.audit == nullptr) {
       sessions_.Next(client, request, clock_.Now(), std::move(done));
       return;
@@ -186,12 +189,7 @@ class Live final : public LiveCoordinator {
 
   void Send(const ClientId& client, const v1::Report& report,
             Done<v1::Acknowledgement> done) override {
-    Heard(client);
-    Status status = sessions_.Progress(client, Printable(report.progress().phase()));
-    if (status.ok() && report.has_failed()) status = TakeFailure(client, report);
-    if (status.ok() && report.has_phase()) status = TakePhase(client, report);
-    if (status.ok() && report.has_declined()) status = TakeDecline(client, report);
-    if (status.ok() && report.has_ready()) status = TakeReady(client, report.ready());
+    const Status status = Take(client, report);
     if (status.ok()) {
       done(v1::Acknowledgement());
     } else {
@@ -231,6 +229,16 @@ class Live final : public LiveCoordinator {
     if (names.empty()) return;
     logger_.Log(LogLevel::kWarning, "end_not_countersigned",
                 {{"clients", fedmeta::Join(names, ", ")}});
+  }
+
+  Status Take(const ClientId& client, const v1::Report& report) {
+    Heard(client);
+    FEDMETA_RETURN_IF_ERROR(sessions_.Progress(client, Printable(report.progress().phase())));
+    if (report.has_failed()) return TakeFailure(client, report);
+    if (report.has_phase()) return TakePhase(client, report);
+    if (report.has_declined()) return TakeDecline(client, report);
+    if (report.has_ready()) return TakeReady(client, report.ready());
+    return {};
   }
 
   Status TakeFailure(const ClientId& client, const v1::Report& report) {

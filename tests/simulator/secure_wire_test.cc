@@ -197,6 +197,8 @@ class Recording final : public CoordinatorLink {
   Result<v1::Instruction> Next(const v1::NextRequest& request, std::stop_token stop) override {
     v1::NextRequest asked = request;
     asked.set_session_id(1);  // how many digits it has is not the client's doing
+    if (asked.has_report()) Hear(asked.report());
+    asked.clear_report();
     Hear(asked);
     return link_->Next(request, stop);
   }
