@@ -4,7 +4,7 @@ import statistics
 import time
 import urllib.request
 
-from null_federation import Federation, coordinates
+from null_federation import NULL, Federation, coordinates
 from measuring import note
 
 SMALL, LARGE = 82, 980  # widths: 1e4 and 1e6 parameters
@@ -64,11 +64,14 @@ def store_seconds(federation):
         return float(re.search(r"^fedmeta_store_seconds_sum (\S+)", answer.read().decode(), re.MULTILINE).group(1))
 
 
+TRAINS = "{name: maml, inner_learning_rate: 0.05, adaptation_steps: 5, tasks_per_round: 4}"  # as fashion_mnist_maml.yaml, but of two images a task
+
+
 def commit(table, options):
-    for name, width in (("1e4", SMALL), ("1e6", LARGE)):
+    for name, width, algorithm in (("1e4", SMALL, NULL), ("1e6", LARGE, NULL), ("1e6", LARGE, TRAINS)):
         shares, each = [], []
         for _ in range(options.repetitions):
-            federation = Federation(width, sites=4, metrics=True)
+            federation = Federation(width, sites=4, metrics=True, algorithm=algorithm)
             try:
                 federation.begin()
                 rounds, stored, begin = federation.rounds(), store_seconds(federation), time.monotonic()
@@ -81,5 +84,5 @@ def commit(table, options):
             shares.append(stored / wall)
             each.append((stored / rounds, wall / rounds))
         in_store, whole = (1e3 * statistics.median(column) for column in zip(*each))
-        table.add(f"4 clients x {name}, no training: store of a round, ms", whole, in_store, statistics.median(shares),
-                  0.05 if width == LARGE else None, at_most=True)
+        table.add(f"4 clients x {name}, {'no training' if algorithm == NULL else 'MAML, 4 tasks of 5 steps'}: store of a round, ms", whole, in_store,
+                  statistics.median(shares), 0.05 if algorithm == TRAINS else None, at_most=True)

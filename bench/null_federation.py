@@ -22,7 +22,7 @@ data:
   source: {{name: idx, path: data, part: train}}
   tasks: {{name: episodic, ways: 2, shots: 1, queries: 1}}
   partition: {{scheme: classes, clients: {clients}, classes_per_client: 2}}
-algorithm: {{name: "null"}}
+algorithm: {algorithm}
 server: {{optimizer: {{name: sgd, learning_rate: {rate}}}}}
 federation: {{rounds: {rounds}, {federation}}}
 evaluation: {{steps: [0], episodes: 1}}
@@ -37,6 +37,7 @@ members: ["spiffe://bench/client/*"]
 store: "{store}"
 out: run
 """
+NULL = '{name: "null"}'  # trains nothing
 RATE = 0.125  # of the server's optimiser
 
 
@@ -65,15 +66,17 @@ def process_figures(pid):
 
 class Federation:
     """A coordinator, `sites` real clients (site-1...) and `light` ones (load-1..., one process "load") in a temporary folder.
-    `federation`: further keys of that block. close() ends them."""
+    `federation`: further keys of that block; `algorithm`: that block. close() ends them."""
 
-    def __init__(self, width, sites=0, light=0, federation=None, store="sqlite:store.db", metrics=False, deaths=0.0, mode="plain"):
+    def __init__(self, width, sites=0, light=0, federation=None, store="sqlite:store.db", metrics=False, deaths=0.0, mode="plain",
+                 algorithm=NULL):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="fedmeta-bench-"))
         self.processes = {}
         self.sites, self.light, self.store, self.metrics, self.deaths = sites, light, store, metrics, deaths
         self.address, self.starts = None, 0
         settings = {"cohort": sites + light, **(federation or {})}
         (self.dir / "experiment.yaml").write_text(EXPERIMENT.format(width=width, clients=sites + light, rate=RATE, rounds=settings.pop("rounds", 10**8), mode=mode,
+                                                                    algorithm=algorithm,
                                                                     federation=", ".join(f"{key}: {value}" for key, value in settings.items())))
         self.records = self.dir / "run/rounds.jsonl"
 
