@@ -146,22 +146,25 @@ class ExperimentEngine::Implementation {
     }
   }
 
-  void HandleHistory(const Event& event, TimePoint now) {
+  /// What ends the run whenever no attempt is under way. Whether it did.
+  bool HandleEnd(const Event& event, TimePoint now) {
     if (cancelled_) {
       EndCancelled(now);
-    } else if (const auto* failed = std::get_if<DriverFailed>(&event)) {
-      End(RunStatus::kFailed, failed->error, now);
-    } else if (std::holds_alternative<ToldMore>(event)) {
-      TellMoreOfLeg(now);
+      return true;
     }
+    const auto* failed = std::get_if<DriverFailed>(&event);
+    if (failed != nullptr) End(RunStatus::kFailed, failed->error, now);
+    return failed != nullptr;
+  }
+
+  void HandleHistory(const Event& event, TimePoint now) {
+    if (HandleEnd(event, now)) return;
+    if (std::holds_alternative<ToldMore>(event)) TellMoreOfLeg(now);
   }
 
   void HandleWaiting(const Event& event, TimePoint now) {
-    if (cancelled_) {
-      EndCancelled(now);
-    } else if (const auto* failed = std::get_if<DriverFailed>(&event)) {
-      End(RunStatus::kFailed, failed->error, now);
-    } else if (std::holds_alternative<ClientJoined>(event)) {
+    if (HandleEnd(event, now)) return;
+    if (std::holds_alternative<ClientJoined>(event)) {
       if (!Ready()) return;
       if (where_ == Where::kPaused) {
         out_.emplace_back(ReportNote{"enough clients are present: going on"});

@@ -52,6 +52,18 @@ class AuditTest : public PkiTest {
             .secure = secure,
             .charges = charges};
   }
+  /// Of a training round.
+  static RoundPlan Plan(std::uint64_t round) {
+    v1::RoundPlan plan;
+    *plan.mutable_key() = ToMessage(Round(round).key);
+    plan.set_assignment_hash(Digest::Of("assignment").bytes());
+    plan.set_state_hash(Digest::Of("state").bytes());
+    plan.set_assignment_size(10);
+    plan.set_state_coordinates(10);
+    plan.set_maximum_weight(1);
+    plan.mutable_train();
+    return RoundPlan::Create(plan).value();
+  }
   std::unique_ptr<FixedIdentity> Identity(const std::string& role, const std::string& name,
                                           IdentityRole expected) {
     const auto request = Request("spiffe://heart/" + role + "/" + name);

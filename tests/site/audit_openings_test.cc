@@ -16,17 +16,6 @@ class AuditOpeningsTest : public AuditTest {
   AuditOpeningsTest() {
     EXPECT_TRUE(log_->Started(Heart(/*secure=*/true, /*charges=*/true), true).ok());
   }
-  static RoundPlan Plan(std::uint64_t round) {
-    v1::RoundPlan plan;
-    *plan.mutable_key() = ToMessage(Round(round).key);
-    plan.set_assignment_hash(Digest::Of("assignment").bytes());
-    plan.set_state_hash(Digest::Of("state").bytes());
-    plan.set_assignment_size(10);
-    plan.set_state_coordinates(10);
-    plan.set_maximum_weight(1);
-    plan.mutable_train();
-    return RoundPlan::Create(plan).value();
-  }
   static SessionCharge Session(std::uint64_t round, std::uint32_t session = 1,
                                const std::vector<std::string>& members = kSites,
                                std::size_t receipts = 3) {

@@ -162,17 +162,6 @@ TEST_F(AuditTest, CountersignaturesOfOthersAreRefused) {
 
 class RollbackTest : public AuditTest {
  protected:
-  static RoundPlan Plan(std::uint64_t round) {
-    v1::RoundPlan plan;
-    *plan.mutable_key() = ToMessage(Round(round).key);
-    plan.set_assignment_hash(Digest::Of("assignment").bytes());
-    plan.set_state_hash(Digest::Of("state").bytes());
-    plan.set_assignment_size(10);
-    plan.set_state_coordinates(10);
-    plan.set_maximum_weight(1);
-    plan.mutable_train();
-    return RoundPlan::Create(plan).value();
-  }
   v1::Welcome Welcome(const std::string& epoch) {
     v1::Welcome welcome;
     welcome.set_epoch(epoch);
